@@ -1,0 +1,29 @@
+//! The core that every method of **unsup** stands on.
+//!
+//! Four method crates (clustering, decomposition, generative, selfsup) share one vocabulary and
+//! one toolbox, and both live here:
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`estimator`] | the traits that ask the field's three questions of any method |
+//! | [`error`] | the one error type: what is wrong, where, and what was expected |
+//! | [`seed`] | named, splittable random streams, the only place a generator is made |
+//! | [`observe`] | progress events, histories, the progress bar, interruption |
+//! | [`float`] | the two element types, `f32` and `f64` |
+//! | [`validate`] | the checks made once, at the door of every public function |
+//!
+//! The traits and the core are re-exported by the facade crate `unsup`; depend on this crate
+//! directly only to write a method of your own.
+
+pub mod error;
+pub mod estimator;
+pub mod float;
+pub mod observe;
+pub mod seed;
+pub mod validate;
+
+pub use error::{Error, Result};
+pub use float::Float;
+pub use seed::Seed;
+
+pub use ndarray;

@@ -1,0 +1,108 @@
+//! What a fit remembers of itself: the objective after each iteration, and why it ended.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a fit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Stop {
+    /// The change fell below the tolerance, or nothing changed at all.
+    Converged,
+    /// The limit on iterations, steps or epochs was reached first.
+    IterationLimit,
+    /// An observer asked for it.
+    Interrupted,
+}
+
+/// The course of one fit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    objective: Vec<f64>,
+    terms: Vec<(String, Vec<f64>)>,
+    stop: Stop,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        History { objective: Vec::new(), terms: Vec::new(), stop: Stop::IterationLimit }
+    }
+}
+
+impl History {
+    /// A history with nothing in it yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends one iteration. A term that was absent so far is filled up with NaN.
+    pub fn record(&mut self, objective: f64, terms: &[(&str, f64)]) {
+        for &(name, value) in terms {
+            let at = match self.terms.iter().position(|(n, _)| n == name) {
+                Some(at) => at,
+                None => {
+                    self.terms.push((name.to_owned(), vec![f64::NAN; self.objective.len()]));
+                    self.terms.len() - 1
+                }
+            };
+            self.terms[at].1.push(value);
+        }
+        self.objective.push(objective);
+        for (_, values) in &mut self.terms {
+            values.resize(self.objective.len(), f64::NAN);
+        }
+    }
+
+    /// States why the fit ended.
+    pub fn finish(&mut self, stop: Stop) {
+        self.stop = stop;
+    }
+
+    /// The objective after each iteration.
+    pub fn objective(&self) -> &[f64] {
+        &self.objective
+    }
+
+    /// One of the objective's terms after each iteration, if there is a term of that name.
+    pub fn term(&self, name: &str) -> Option<&[f64]> {
+        self.terms.iter().find(|(n, _)| n == name).map(|(_, values)| &values[..])
+    }
+
+    /// The names of the terms, in the order they first appeared.
+    pub fn term_names(&self) -> impl Iterator<Item = &str> {
+        self.terms.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// How many iterations were made.
+    pub fn iterations(&self) -> usize {
+        self.objective.len()
+    }
+
+    /// Why the fit ended.
+    pub fn stop(&self) -> Stop {
+        self.stop
+    }
+
+    /// Whether it ended because nothing more was to be gained.
+    pub fn converged(&self) -> bool {
+        self.stop == Stop::Converged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_stay_aligned_with_the_objective() {
+        let mut history = History::new();
+        history.record(3.0, &[("kl", 1.0)]);
+        history.record(2.0, &[]);
+        history.record(1.0, &[("late", 5.0), ("kl", 0.5)]);
+        assert_eq!(history.objective(), [3.0, 2.0, 1.0]);
+        let kl = history.term("kl").map(<[f64]>::to_vec).unwrap_or_default();
+        assert!(kl[0] == 1.0 && kl[1].is_nan() && kl[2] == 0.5, "{kl:?}");
+        let late = history.term("late").map(<[f64]>::to_vec).unwrap_or_default();
+        assert!(late[0].is_nan() && late[1].is_nan() && late[2] == 5.0, "{late:?}");
+        assert_eq!(history.term("none"), None);
+    }
+}

@@ -1,0 +1,116 @@
+//! The checks made once, at the door of every public function.
+//!
+//! Past this door an algorithm may assume what it needs: non-empty, finite, of the right width.
+
+use crate::{Error, Float, Result};
+use ndarray::{ArrayRef1, ArrayRef2};
+use rayon::prelude::*;
+
+/// A table with at least one row and one column, all of it finite.
+///
+/// # Errors
+/// [`Error::Empty`], or [`Error::NonFinite`] with the first offending row and column.
+pub fn table<F: Float>(x: &ArrayRef2<F>, what: &'static str) -> Result<()> {
+    if x.is_empty() {
+        return Err(Error::Empty { what, shape: x.shape().to_vec() });
+    }
+    // x·0 is 0 for a finite x and NaN otherwise: one branch a row instead of one a value.
+    let finite = |row: ndarray::ArrayView1<'_, F>| match row.as_slice() {
+        Some(values) => values.iter().fold(F::zero(), |acc, &v| acc + v * F::zero()).is_finite(),
+        None => row.iter().all(|v| v.is_finite()),
+    };
+    let bad_row = (0..x.nrows()).into_par_iter().with_min_len(256).position_first(|i| !finite(x.row(i)));
+    match bad_row {
+        None => Ok(()),
+        Some(row) => {
+            let (column, value) = x
+                .row(row)
+                .iter()
+                .enumerate()
+                .find(|(_, v)| !v.is_finite())
+                .map_or((0, f64::NAN), |(j, v)| (j, v.f64()));
+            Err(Error::NonFinite { what, row, column, value })
+        }
+    }
+}
+
+/// A valid [`table`] that also has the width the model was fitted on.
+///
+/// # Errors
+/// Those of [`table`], and [`Error::Shape`].
+pub fn table_of_width<F: Float>(x: &ArrayRef2<F>, width: usize, what: &'static str) -> Result<()> {
+    if x.ncols() != width {
+        return Err(Error::shape(what, format!("{width} columns"), format!("{} columns", x.ncols())));
+    }
+    table(x, what)
+}
+
+/// One finite, non-negative weight a row, not all of them zero.
+///
+/// # Errors
+/// [`Error::Shape`] for a wrong length, [`Error::Value`] for a weight that is negative or not finite
+/// or when all are zero.
+pub fn weights<F: Float>(weights: &ArrayRef1<F>, rows: usize) -> Result<()> {
+    if weights.len() != rows {
+        return Err(Error::shape(
+            "weights",
+            format!("{rows} values, one a row"),
+            format!("{} values", weights.len()),
+        ));
+    }
+    let bad = |index: usize, value: F| Error::Value {
+        what: "weights",
+        index,
+        value: value.to_string(),
+        allowed: "finite, non-negative numbers that are not all zero",
+    };
+    if let Some((index, &value)) =
+        weights.iter().enumerate().find(|(_, w)| !(w.is_finite() && **w >= F::zero()))
+    {
+        return Err(bad(index, value));
+    }
+    if weights.iter().all(|w| w.is_zero()) {
+        return Err(bad(0, F::zero()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, array};
+
+    #[test]
+    fn the_first_bad_value_is_named_with_row_and_column() {
+        let mut x = Array2::<f32>::ones((300, 7));
+        x[[211, 3]] = f32::INFINITY;
+        x[[250, 0]] = f32::NAN;
+        for view in [x.view(), x.t().reversed_axes()] {
+            match table(&view, "x") {
+                Err(Error::NonFinite { what: "x", row: 211, column: 3, value }) => {
+                    assert!(value.is_infinite())
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        // a column-major table takes the other path through the check
+        match table(&x.slice(ndarray::s![.., 3..;2]), "x") {
+            Err(Error::NonFinite { row: 211, column: 0, .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn large_finite_values_pass() {
+        assert!(table(&array![[f32::MAX, f32::MAX], [f32::MAX, f32::MIN]], "x").is_ok());
+    }
+
+    #[test]
+    fn weights_must_be_finite_non_negative_and_not_all_zero() {
+        assert!(weights(&array![0.0, 2.0], 2).is_ok());
+        for bad in [array![0.0, 0.0], array![1.0, -1.0], array![1.0, f64::NAN], array![f64::INFINITY, 1.0]] {
+            assert!(matches!(weights(&bad, 2), Err(Error::Value { what: "weights", .. })), "{bad}");
+        }
+        assert!(matches!(weights(&array![1.0], 2), Err(Error::Shape { .. })));
+    }
+}
