@@ -8,6 +8,7 @@ use ndarray::NdFloat;
 use std::iter::Sum;
 
 mod sealed {
+    #[allow(unnameable_types, reason = "sealing is the point: nobody else implements it")]
     pub trait Sealed {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
@@ -16,6 +17,7 @@ mod sealed {
 /// `f32` or `f64`.
 pub trait Float:
     NdFloat
+    + crate::store::Element
     + Default
     + Sum
     + faer::traits::RealField

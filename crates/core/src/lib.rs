@@ -9,6 +9,8 @@
 //! | [`error`] | the one error type: what is wrong, where, and what was expected |
 //! | [`seed`] | named, splittable random streams, the only place a generator is made |
 //! | [`observe`] | progress events, histories, the progress bar, interruption |
+//! | [`store`] | one file per model: safetensors with a typed header |
+//! | [`fs`] | atomic writes |
 //! | [`float`] | the two element types, `f32` and `f64` |
 //! | [`validate`] | the checks made once, at the door of every public function |
 //!
@@ -18,8 +20,10 @@
 pub mod error;
 pub mod estimator;
 pub mod float;
+pub mod fs;
 pub mod observe;
 pub mod seed;
+pub mod store;
 pub mod validate;
 
 pub use error::{Error, Result};

@@ -88,7 +88,7 @@ mod tests {
         for view in [x.view(), x.t().reversed_axes()] {
             match table(&view, "x") {
                 Err(Error::NonFinite { what: "x", row: 211, column: 3, value }) => {
-                    assert!(value.is_infinite())
+                    assert!(value.is_infinite());
                 }
                 other => panic!("{other:?}"),
             }
