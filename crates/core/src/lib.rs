@@ -9,6 +9,7 @@
 //! | [`error`] | the one error type: what is wrong, where, and what was expected |
 //! | [`seed`] | named, splittable random streams, the only place a generator is made |
 //! | [`observe`] | progress events, histories, the progress bar, interruption |
+//! | [`math`] | products, decompositions, the fused nearest-centroid kernel |
 //! | [`store`] | one file per model: safetensors with a typed header |
 //! | [`fs`] | atomic writes |
 //! | [`float`] | the two element types, `f32` and `f64` |
@@ -21,6 +22,7 @@ pub mod error;
 pub mod estimator;
 pub mod float;
 pub mod fs;
+pub mod math;
 pub mod observe;
 pub mod seed;
 pub mod store;
