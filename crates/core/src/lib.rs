@@ -10,6 +10,7 @@
 //! | [`seed`] | named, splittable random streams, the only place a generator is made |
 //! | [`observe`] | progress events, histories, the progress bar, interruption |
 //! | [`math`] | products, decompositions, the fused nearest-centroid kernel |
+//! | [`data`] | bundled and synthetic data, readers, splits, scaling |
 //! | [`store`] | one file per model: safetensors with a typed header |
 //! | [`fs`] | atomic writes |
 //! | [`float`] | the two element types, `f32` and `f64` |
@@ -18,6 +19,7 @@
 //! The traits and the core are re-exported by the facade crate `unsup`; depend on this crate
 //! directly only to write a method of your own.
 
+pub mod data;
 pub mod error;
 pub mod estimator;
 pub mod float;

@@ -1,0 +1,31 @@
+//! Where rows and images come from, and what happens to them before a fit.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`bundled`] | real data compiled into the crate: [`digits()`], [`iris()`], [`mni_slice()`], … |
+//!
+//! ```
+//! use unsup_core::data;
+//! let digits = data::digits();
+//! assert_eq!(digits.x.dim(), (1797, 64));
+//! assert_eq!(digits.labels.len(), 1797);
+//! ```
+
+pub mod bundled;
+
+pub use bundled::{breast_cancer, digits, hands_3d, iris, mni_slice, thousand_genomes, wine};
+
+use ndarray::{Array1, Array2};
+
+/// A table with one label a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labelled {
+    /// The rows, `[n, d]`.
+    pub x: Array2<f64>,
+    /// One label a row, an index into `label_names`.
+    pub labels: Array1<usize>,
+    /// One name a column.
+    pub feature_names: Vec<String>,
+    /// One name a class.
+    pub label_names: Vec<String>,
+}
