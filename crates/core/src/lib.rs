@@ -19,6 +19,8 @@
 //! The traits and the core are re-exported by the facade crate `unsup`; depend on this crate
 //! directly only to write a method of your own.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod data;
 pub mod error;
 pub mod estimator;
