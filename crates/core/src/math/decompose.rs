@@ -2,10 +2,9 @@
 //!
 //! faer splits work by the number of threads it is given, which would make the last bits of a
 //! result depend on it; so each decomposition runs on one thread. What is tall is first reduced,
-//! in parallel over fixed chunks, to something as small as its width ([`TallQr`]).
+//! in parallel over fixed chunks, to something as small as its width ([`triangular_factor`]).
 
 use super::chunks::chunks;
-use super::products::centred_tile;
 use crate::{Error, Float, Result};
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::svd::ComputeSvdVectors;
@@ -157,36 +156,30 @@ pub fn orthonormal(a: &ArrayRef2<f64>) -> Array2<f64> {
     Array2::from_shape_fn((d, m), |(i, j)| q[(i, j)])
 }
 
-/// The triangular factor of a tall table, chunk by chunk (TSQR, Demmel et al. 2012): each chunk is
-/// stacked under the factor so far and factored again. Backward stable as Householder QR is, in one
-/// pass over the rows, with no more memory than a few d × d matrices.
-#[derive(Debug)]
-pub struct TallQr;
-
-impl TallQr {
-    /// R with RᵀR = (x − shift)ᵀ(x − shift), for the product x·b when `b` is given.
-    /// x: [n, d]. Returns [min(n, d), d], upper triangular up to signs.
-    pub fn factor<F: Float>(x: &ArrayRef2<F>, shift: &[F]) -> Array2<f64> {
-        let (n, d) = x.dim();
-        let groups = (n / (20 * d.max(1))).clamp(4, 32);
-        let parts: Vec<Mat<f64>> = chunks(n, groups)
-            .into_par_iter()
-            .map(|range| {
-                let (mut tile, mut r) = (Vec::new(), Mat::<f64>::zeros(0, d));
-                // four times as many rows as columns keep the cost of refactoring R at a quarter
-                let step = (4 * d).max(512);
-                for start in range.clone().step_by(step) {
-                    let rows = start..(start + step).min(range.end);
-                    centred_tile(x, rows.clone(), shift, &mut tile);
-                    r = stack_and_factor(&r, rows.len(), |i, j| tile[i * d + j].f64());
-                }
-                r
-            })
-            .collect();
-        let empty = Mat::<f64>::zeros(0, d);
-        let r = parts.iter().fold(empty, |r, part| stack_and_factor(&r, part.nrows(), |i, j| part[(i, j)]));
-        Array2::from_shape_fn((r.nrows(), d), |(i, j)| r[(i, j)])
-    }
+/// The triangular factor of a tall table, chunk by chunk (TSQR, Demmel et al. 2012): R with
+/// RᵀR = (x − shift)ᵀ(x − shift). Each chunk is stacked under the factor so far and factored again:
+/// backward stable as Householder QR is, in one pass over the rows, with no more memory than a few
+/// d × d matrices. Rows are widened to `f64` before the shift is taken off.
+/// x: [n, d], shift: [d]. Returns [min(n, d), d].
+pub fn triangular_factor<F: Float>(x: &ArrayRef2<F>, shift: &Array1<f64>) -> Array2<f64> {
+    let (n, d) = x.dim();
+    let groups = (n / (20 * d.max(1))).clamp(4, 32);
+    let parts: Vec<Mat<f64>> = chunks(n, groups)
+        .into_par_iter()
+        .map(|range| {
+            let mut r = Mat::<f64>::zeros(0, d);
+            // four times as many rows as columns keep the cost of refactoring R at a quarter
+            let step = (4 * d).max(512);
+            for start in range.clone().step_by(step) {
+                let rows = step.min(range.end - start);
+                r = stack_and_factor(&r, rows, |i, j| x[[start + i, j]].f64() - shift[j]);
+            }
+            r
+        })
+        .collect();
+    let empty = Mat::<f64>::zeros(0, d);
+    let r = parts.iter().fold(empty, |r, part| stack_and_factor(&r, part.nrows(), |i, j| part[(i, j)]));
+    Array2::from_shape_fn((r.nrows(), d), |(i, j)| r[(i, j)])
 }
 
 fn stack_and_factor(above: &Mat<f64>, rows: usize, below: impl Fn(usize, usize) -> f64) -> Mat<f64> {
@@ -226,7 +219,7 @@ mod tests {
             assert_abs_diff_eq!((&vectors.t() * &values).dot(&vectors), gram, epsilon = 1e-11);
             prop_assert!(values.windows(2).into_iter().all(|w| w[0] >= w[1]));
 
-            let r = TallQr::factor(&a, &vec![0.0; d]);
+            let r = triangular_factor(&a, &Array1::zeros(d));
             assert_abs_diff_eq!(r.t().dot(&r), gram, epsilon = 1e-11);
             let l = cholesky(&(&gram + &Array2::<f64>::eye(d)))?;
             assert_abs_diff_eq!(l.dot(&l.t()), gram + Array2::<f64>::eye(d), epsilon = 1e-11);
@@ -243,7 +236,7 @@ mod tests {
         let x = table(4, 5000, 12);
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            pool.map(|p| p.install(|| TallQr::factor(&x, &[0.0; 12]))).unwrap_or_default()
+            pool.map(|p| p.install(|| triangular_factor(&x, &Array1::zeros(12)))).unwrap_or_default()
         };
         assert_eq!(on(1), on(2));
         assert_abs_diff_eq!(on(1).t().dot(&on(1)), x.t().dot(&x), epsilon = 1e-9);

@@ -12,7 +12,7 @@ mod nearest;
 mod products;
 
 pub use chunks::{ROW_TILE, chunks, sum_in_order};
-pub use decompose::{Eigen, Svd, TallQr, cholesky, orthonormal, svd, symmetric_eigen};
+pub use decompose::{Eigen, Svd, cholesky, orthonormal, svd, symmetric_eigen, triangular_factor};
 pub use moments::{column_means, column_variances, covariance};
 pub use nearest::{Candidates, Nearest};
 pub use products::{centred_tile, product, transposed_product};

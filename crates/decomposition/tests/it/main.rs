@@ -1,1 +1,4 @@
-//! tests
+//! The integration tests of the decomposition crate.
+
+mod pca;
+mod pca_oracle;
