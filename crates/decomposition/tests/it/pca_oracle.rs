@@ -79,7 +79,7 @@ fn every_route_gives_the_components_of_scikit_learn() -> Result<(), Failure> {
                 assert_relative_eq!(ours, Array1::from(theirs.clone()), max_relative = 1e-8);
             }
             let codes = model.transform(&x)?;
-            let first = codes.slice(s![..5, ..]).to_owned() * &signs.t();
+            let first = codes.slice(s![..5, ..]).to_owned() * signs.t();
             let scale = table(&case.codes_first_rows).iter().fold(1.0_f64, |m, v| m.max(v.abs()));
             assert_abs_diff_eq!(first, table(&case.codes_first_rows), epsilon = 1e-6 * scale);
             let rebuilt = model.inverse_transform(&codes)?;
