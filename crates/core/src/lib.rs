@@ -10,6 +10,7 @@
 //! | [`seed`] | named, splittable random streams, the only place a generator is made |
 //! | [`observe`] | progress events, histories, the progress bar, interruption |
 //! | [`data`] | bundled and synthetic data, readers, splits, scaling |
+//! | [`metrics`] | agreement of clusterings, silhouette, accuracy, AUROC, Dice |
 //! | [`store`] | one file per model: safetensors with a typed header |
 //! | [`fs`] | atomic writes |
 //! | [`float`] | the two element types, `f32` and `f64` |
@@ -23,6 +24,7 @@ pub mod error;
 pub mod estimator;
 pub mod float;
 pub mod fs;
+pub mod metrics;
 pub mod observe;
 pub mod seed;
 pub mod store;
