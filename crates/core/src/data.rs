@@ -3,6 +3,9 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`bundled`] | real data compiled into the crate: [`digits()`], [`iris()`], [`mni_slice()`], … |
+//! | [`synthetic`] | blobs, moons, circles, rolls: data whose answer is known |
+//! | [`split`] | seeded, stratified splits of rows |
+//! | [`scaling`] | columns brought to a common scale |
 //!
 //! ```
 //! use unsup_core::data;
@@ -12,6 +15,9 @@
 //! ```
 
 pub mod bundled;
+pub mod scaling;
+pub mod split;
+pub mod synthetic;
 
 pub use bundled::{breast_cancer, digits, hands_3d, iris, mni_slice, thousand_genomes, wine};
 

@@ -11,6 +11,7 @@
 //! | [`observe`] | progress events, histories, the progress bar, interruption |
 //! | [`math`] | products, decompositions, the fused nearest-centroid kernel |
 //! | [`data`] | bundled and synthetic data, readers, splits, scaling |
+//! | [`metrics`] | agreement of clusterings, silhouette, accuracy, AUROC, Dice |
 //! | [`store`] | one file per model: safetensors with a typed header |
 //! | [`fs`] | atomic writes |
 //! | [`float`] | the two element types, `f32` and `f64` |
@@ -27,6 +28,7 @@ pub mod estimator;
 pub mod float;
 pub mod fs;
 pub mod math;
+pub mod metrics;
 pub mod observe;
 pub mod seed;
 pub mod store;
