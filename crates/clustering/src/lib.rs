@@ -1,1 +1,25 @@
-//! unsup: clustering
+//! Clustering: *which of k groups does each row belong to?*
+//!
+//! | method | spec | when |
+//! | --- | --- | --- |
+//! | [k-means](kmeans) | [`KMeans`] | compact groups of similar size, any number of rows |
+//!
+//! Every spec implements [`Fit`], every model [`Predict`].
+//!
+//! ```
+//! use ndarray::array;
+//! use unsup_clustering::KMeans;
+//! use unsup_core::estimator::{Fit, Predict};
+//!
+//! let x = array![[0.0, 0.1], [0.2, 0.0], [9.0, 9.1], [9.2, 8.9]];
+//! let model = KMeans::new(2).seed(7).fit(&x)?;
+//! assert_eq!(model.predict(&array![[0.1, 0.1], [9.0, 9.0]])?, [model.labels()[0], model.labels()[2]].into());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Fit`]: unsup_core::estimator::Fit
+//! [`Predict`]: unsup_core::estimator::Predict
+
+pub mod kmeans;
+
+pub use kmeans::{Init, KMeans, KMeansModel};

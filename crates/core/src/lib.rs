@@ -9,6 +9,7 @@
 //! | [`error`] | the one error type: what is wrong, where, and what was expected |
 //! | [`seed`] | named, splittable random streams, the only place a generator is made |
 //! | [`observe`] | progress events, histories, the progress bar, interruption |
+//! | [`math`] | products, decompositions, the fused nearest-centroid kernel |
 //! | [`data`] | bundled and synthetic data, readers, splits, scaling |
 //! | [`metrics`] | agreement of clusterings, silhouette, accuracy, AUROC, Dice |
 //! | [`store`] | one file per model: safetensors with a typed header |
@@ -19,11 +20,14 @@
 //! The traits and the core are re-exported by the facade crate `unsup`; depend on this crate
 //! directly only to write a method of your own.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod data;
 pub mod error;
 pub mod estimator;
 pub mod float;
 pub mod fs;
+pub mod math;
 pub mod metrics;
 pub mod observe;
 pub mod seed;

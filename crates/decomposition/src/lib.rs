@@ -1,1 +1,28 @@
-//! unsup: decomposition
+//! Decomposition: *what is the code of each row, in few numbers?*
+//!
+//! | method | spec | when |
+//! | --- | --- | --- |
+//! | [principal component analysis](pca) | [`Pca`] | linear structure, compression, decorrelation, a first look |
+//!
+//! Every spec implements [`Fit`], every model [`Transform`] and, where the code can be decoded,
+//! [`InverseTransform`].
+//!
+//! ```
+//! use unsup_core::{data, estimator::{Fit, Transform}};
+//! use unsup_decomposition::Pca;
+//!
+//! let digits = data::digits();
+//! let model = Pca::new().components(2).fit(&digits.x)?;
+//! let codes = model.transform(&digits.x)?;
+//! assert_eq!(codes.dim(), (1797, 2));
+//! assert!((model.explained_variance_ratio().sum() - 0.285).abs() < 0.001);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Fit`]: unsup_core::estimator::Fit
+//! [`Transform`]: unsup_core::estimator::Transform
+//! [`InverseTransform`]: unsup_core::estimator::InverseTransform
+
+pub mod pca;
+
+pub use pca::{Components, Pca, PcaModel, Route};

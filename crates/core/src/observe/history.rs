@@ -18,6 +18,7 @@ pub enum Stop {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct History {
     objective: Vec<f64>,
+    #[serde(with = "nan_as_null")]
     terms: Vec<(String, Vec<f64>)>,
     stop: Stop,
 }
@@ -88,9 +89,41 @@ impl History {
     }
 }
 
+/// JSON has no NaN, which stands for *not recorded* among the terms.
+mod nan_as_null {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    type Terms = Vec<(String, Vec<f64>)>;
+
+    pub(super) fn serialize<S: Serializer>(terms: &Terms, serializer: S) -> Result<S::Ok, S::Error> {
+        let option = |v: &f64| (!v.is_nan()).then_some(*v);
+        let terms: Vec<(&str, Vec<Option<f64>>)> =
+            terms.iter().map(|(name, values)| (name.as_str(), values.iter().map(option).collect())).collect();
+        terms.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Terms, D::Error> {
+        let terms = Vec::<(String, Vec<Option<f64>>)>::deserialize(deserializer)?;
+        let values = |values: Vec<Option<f64>>| values.into_iter().map(|v| v.unwrap_or(f64::NAN)).collect();
+        Ok(terms.into_iter().map(|(name, v)| (name, values(v))).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_history_survives_json_with_every_bit() -> Result<(), serde_json::Error> {
+        let mut history = History::new();
+        history.record(0.1 + 0.2, &[]);
+        history.record(1.0 / 3.0, &[("kl", 1e-300)]);
+        history.finish(Stop::Converged);
+        let back: History = serde_json::from_str(&serde_json::to_string(&history)?)?;
+        assert_eq!((back.objective(), back.stop()), (history.objective(), Stop::Converged));
+        assert!(back.term("kl").is_some_and(|t| t[0].is_nan() && t[1] == 1e-300));
+        Ok(())
+    }
 
     #[test]
     fn terms_stay_aligned_with_the_objective() {

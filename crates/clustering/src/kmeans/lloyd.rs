@@ -1,0 +1,237 @@
+//! Lloyd's iteration, as one fused pass over the rows.
+//!
+//! A tile of rows is moved near the origin, assigned by the kernel and added to its centroids'
+//! sums while it is still in the cache, so each row is read from memory once an iteration. Chunks
+//! have sums of their own, merged in their order.
+
+use ndarray::ArrayRef2;
+use rayon::prelude::*;
+use std::ops::{ControlFlow, Range};
+use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile, chunks};
+use unsup_core::observe::{Event, History, Observer, Stop};
+
+/// One start, from its first centroids to its end.
+#[derive(Debug)]
+pub(super) struct Run<F> {
+    /// [k, d] row after row, relative to the shift
+    pub(super) centroids: Vec<F>,
+    pub(super) labels: Vec<u32>,
+    pub(super) inertia: f64,
+    pub(super) history: History,
+}
+
+/// The buffers of an iteration, reused from one to the next and from one start to the next.
+pub(super) struct Lloyd<'a, F> {
+    x: &'a ArrayRef2<F>,
+    weights: Option<&'a [f64]>,
+    shift: &'a [F],
+    clusters: usize,
+    labels: Vec<u32>,
+    chunks: Vec<Chunk>,
+}
+
+/// What one chunk of rows contributes.
+struct Chunk {
+    rows: Range<usize>,
+    /// Σ w·x of each cluster [k, d]
+    sums: Vec<f64>,
+    /// Σ w of each cluster [k]
+    weights: Vec<f64>,
+    inertia: f64,
+    changed: bool,
+}
+
+/// What a pass over all rows found.
+struct Pass {
+    inertia: f64,
+    changed: bool,
+}
+
+impl<'a, F: Nearest> Lloyd<'a, F> {
+    pub(super) fn new(
+        x: &'a ArrayRef2<F>,
+        weights: Option<&'a [f64]>,
+        shift: &'a [F],
+        clusters: usize,
+    ) -> Self {
+        let (n, d) = x.dim();
+        // The sums of all chunks together stay a fraction of the data, yet there are chunks
+        // enough for many threads. A function of n and k alone: see `chunks`.
+        let count = (n / (40 * clusters)).clamp(8, 128);
+        let chunk = |rows| Chunk {
+            rows,
+            sums: vec![0.0; clusters * d],
+            weights: vec![0.0; clusters],
+            inertia: 0.0,
+            changed: false,
+        };
+        Lloyd {
+            x,
+            weights,
+            shift,
+            clusters,
+            labels: vec![0; n],
+            chunks: chunks(n, count).into_iter().map(chunk).collect(),
+        }
+    }
+
+    /// Assigns and updates until nothing moves, as scikit-learn does: converged when no label
+    /// changes, or when the centroids move less than the tolerance. Labels always belong to the
+    /// centroids returned.
+    pub(super) fn run(
+        &mut self,
+        mut centroids: Vec<F>,
+        max_iterations: usize,
+        tolerance: f64,
+        observer: &mut dyn Observer,
+    ) -> Run<F> {
+        let mut history = History::new();
+        self.labels.fill(u32::MAX);
+        let mut inertia = f64::INFINITY;
+        let mut labels_fit_centroids = false;
+        for iteration in 1..=max_iterations {
+            let pass = self.assign(&centroids);
+            inertia = pass.inertia;
+            history.record(inertia, &[]);
+            let event = Event::Progress { task: "k-means", done: iteration, objective: inertia, terms: &[] };
+            if observer.observe(&event) == ControlFlow::Break(()) {
+                history.finish(Stop::Interrupted);
+                labels_fit_centroids = true;
+                break;
+            }
+            if !pass.changed {
+                history.finish(Stop::Converged);
+                labels_fit_centroids = true;
+                break;
+            }
+            let moved = self.update(&mut centroids);
+            if moved <= tolerance {
+                history.finish(Stop::Converged);
+                break;
+            }
+        }
+        if !labels_fit_centroids {
+            inertia = self.assign(&centroids).inertia;
+        }
+        Run { centroids, labels: self.labels.clone(), inertia, history }
+    }
+
+    /// The E step: each row to its nearest centroid; sums, weights and inertia of each cluster on the way.
+    fn assign(&mut self, centroids: &[F]) -> Pass {
+        let (x, shift, weights, d) = (self.x, self.shift, self.weights, self.x.ncols());
+        let candidates = Candidates::pack(centroids, self.clusters, d);
+        let mut labels = &mut self.labels[..];
+        let mut work = Vec::with_capacity(self.chunks.len());
+        for chunk in &mut self.chunks {
+            let (mine, rest) = labels.split_at_mut(chunk.rows.len());
+            labels = rest;
+            work.push((chunk, mine));
+        }
+        work.into_par_iter().for_each_init(
+            || (Vec::new(), [0; ROW_TILE]),
+            |(tile, nearest), (chunk, labels)| {
+                chunk.sums.fill(0.0);
+                chunk.weights.fill(0.0);
+                (chunk.inertia, chunk.changed) = (0.0, false);
+                for (t, labels) in labels.chunks_mut(ROW_TILE).enumerate() {
+                    let start = chunk.rows.start + t * ROW_TILE;
+                    centred_tile(x, start..start + labels.len(), shift, tile);
+                    let nearest = &mut nearest[..labels.len()];
+                    candidates.nearest(tile, nearest);
+                    chunk.changed |= *labels != *nearest;
+                    labels.copy_from_slice(nearest);
+                    pulp::Arch::new().dispatch(|| {
+                        for (i, (row, &label)) in tile.chunks_exact(d).zip(labels.iter()).enumerate() {
+                            let weight = weights.map_or(1.0, |w| w[start + i]);
+                            chunk.add(row, &centroids[label as usize * d..][..d], label as usize, weight);
+                        }
+                    });
+                }
+            },
+        );
+        Pass {
+            inertia: self.chunks.iter().map(|c| c.inertia).sum(),
+            changed: self.chunks.iter().any(|c| c.changed),
+        }
+    }
+
+    /// The M step: each centroid to the mean of its rows, an empty one to the row farthest from
+    /// its own centroid. Returns Σ‖Δc‖², or infinity when a centroid was relocated, since labels
+    /// must then be found anew.
+    fn update(&mut self, centroids: &mut [F]) -> f64 {
+        let (d, k) = (self.x.ncols(), self.clusters);
+        let mut sums = vec![0.0; k * d];
+        let mut weights = vec![0.0; k];
+        for chunk in &self.chunks {
+            sums.iter_mut().zip(&chunk.sums).for_each(|(s, c)| *s += c);
+            weights.iter_mut().zip(&chunk.weights).for_each(|(s, c)| *s += c);
+        }
+        let relocated = weights.contains(&0.0) && self.relocate(centroids, &mut sums, &mut weights);
+        let mut moved = 0.0;
+        for (c, centroid) in centroids.chunks_exact_mut(d).enumerate() {
+            // a cluster that stayed empty keeps its centroid
+            if weights[c] > 0.0 {
+                for (value, sum) in centroid.iter_mut().zip(&sums[c * d..]) {
+                    let mean = F::of(sum / weights[c]);
+                    moved += (mean - *value).f64().powi(2);
+                    *value = mean;
+                }
+            }
+        }
+        if relocated { f64::INFINITY } else { moved }
+    }
+
+    /// Gives each empty cluster the row farthest from its own centroid (the lower index on a tie),
+    /// taking that row out of the cluster it was in. Rows of weight zero and rows that lie on their
+    /// centroid are not taken.
+    fn relocate(&self, centroids: &[F], sums: &mut [f64], weights: &mut [f64]) -> bool {
+        let d = self.x.ncols();
+        let weight_of = |row: usize| self.weights.map_or(1.0, |w| w[row]);
+        let row_of =
+            |row: usize| self.x.row(row).iter().zip(self.shift).map(|(&v, &m)| v - m).collect::<Vec<F>>();
+        let empty: Vec<usize> = (0..self.clusters).filter(|&c| weights[c] == 0.0).collect();
+        let mut far: Vec<(f64, usize)> = (0..self.x.nrows())
+            .into_par_iter()
+            .filter(|&row| weight_of(row) > 0.0)
+            .map(|row| {
+                let centroid = &centroids[self.labels[row] as usize * d..][..d];
+                (row_of(row).iter().zip(centroid).map(|(&a, &b)| (a - b).f64().powi(2)).sum::<f64>(), row)
+            })
+            .filter(|&(distance, _)| distance > 0.0)
+            .collect();
+        let order = |a: &(f64, usize), b: &(f64, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+        if far.len() > empty.len() {
+            far.select_nth_unstable_by(empty.len(), order);
+            far.truncate(empty.len());
+        }
+        far.sort_unstable_by(order);
+        for (&cluster, &(_, row)) in empty.iter().zip(&far) {
+            let (donor, weight) = (self.labels[row] as usize, weight_of(row));
+            for (j, value) in row_of(row).iter().enumerate() {
+                sums[donor * d + j] -= weight * value.f64();
+                sums[cluster * d + j] = weight * value.f64();
+            }
+            weights[donor] -= weight;
+            weights[cluster] = weight;
+        }
+        !far.is_empty()
+    }
+}
+
+impl Chunk {
+    #[inline(always)]
+    fn add<F: Nearest>(&mut self, row: &[F], centroid: &[F], label: usize, weight: f64) {
+        // distances in lanes, so that they vectorise; in f64, so that they do not round
+        let mut lanes = [0.0; 8];
+        let sums = &mut self.sums[label * row.len()..][..row.len()];
+        for ((row, centroid), sums) in row.chunks(8).zip(centroid.chunks(8)).zip(sums.chunks_mut(8)) {
+            for (((&x, &c), sum), lane) in row.iter().zip(centroid).zip(sums).zip(&mut lanes) {
+                let difference = (x - c).f64();
+                *lane += difference * difference;
+                *sum += weight * x.f64();
+            }
+        }
+        self.inertia += weight * lanes.iter().sum::<f64>();
+        self.weights[label] += weight;
+    }
+}

@@ -1,0 +1,209 @@
+//! k-means: k centroids that minimise the inertia Σᵢ wᵢ · minⱼ ‖xᵢ − cⱼ‖².
+//!
+//! Lloyd's algorithm alternates two exact steps, neither of which can raise the inertia: assign
+//! each row to its nearest centroid, then move each centroid to the mean of its rows. It ends in a
+//! local minimum, and which one depends on the start; hence k-means++ (seeds drawn far from each
+//! other) and restarts, of which the best is kept.
+//!
+//! **Use it** for compact groups of similar spread, for quantisation, or as the start of a mixture.
+//! **Do not use it** where groups are elongated, nested or of very different density, or where
+//! columns have different units (scale them first): it will cut such groups along straight
+//! lines between centroids, whatever the data say.
+//!
+//! Cost: n·k·d multiply-adds an iteration, usually 10–100 iterations; memory beside the data: the
+//! labels and a few k × d sums. Rows are moved near the origin on the fly, sums are accumulated in
+//! `f64` over fixed chunks: data at 10⁸ from the origin give the clusters they would give near it,
+//! and the result has the same bits on any number of threads.
+//!
+//! Sources: Lloyd, *Least squares quantization in PCM*, IEEE Trans. Inf. Theory 28 (1982); Arthur &
+//! Vassilvitskii, *k-means++: the advantages of careful seeding*, SODA 2007 (the greedy variant of
+//! its section 5, as in scikit-learn). Stopping rule and default tolerance are scikit-learn's.
+
+mod init;
+mod lloyd;
+mod model;
+
+pub use init::{Init, greedy_kmeans_plus_plus};
+pub use model::KMeansModel;
+
+use lloyd::{Lloyd, Run};
+use ndarray::{Array1, ArrayRef1, ArrayRef2};
+use serde::{Deserialize, Serialize};
+use unsup_core::estimator::Fit;
+use unsup_core::math::{Nearest, column_means, column_variances};
+use unsup_core::observe::{Event, Observer};
+use unsup_core::{Error, Result, Seed, validate};
+
+/// The hyper-parameters of k-means; see the [module](self).
+///
+/// ```
+/// use unsup_clustering::{Init, KMeans};
+/// use unsup_core::{data, estimator::Fit, metrics};
+/// let digits = data::digits();
+/// let model = KMeans::new(10).init(Init::KMeansPlusPlus).restarts(3).seed(7).fit(&digits.x)?;
+/// assert!(model.history().converged());
+/// assert!(metrics::adjusted_rand(&digits.labels, model.labels())? > 0.5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KMeans {
+    clusters: usize,
+    init: Init,
+    restarts: usize,
+    max_iterations: usize,
+    tolerance: f64,
+    seed: Seed,
+}
+
+impl KMeans {
+    /// k-means with `clusters` centroids, greedy k-means++ seeds, one start, at most 300 iterations, a
+    /// tolerance of 10⁻⁴ and seed 0.
+    pub fn new(clusters: usize) -> Self {
+        KMeans {
+            clusters,
+            init: Init::default(),
+            restarts: 1,
+            max_iterations: 300,
+            tolerance: 1e-4,
+            seed: Seed::default(),
+        }
+    }
+
+    /// How the first centroids are chosen.
+    #[must_use]
+    pub fn init(mut self, init: Init) -> Self {
+        self.init = init;
+        self
+    }
+
+    /// How many starts are made; the one of least inertia is kept. At least 1. Given centroids
+    /// are started from once.
+    #[must_use]
+    pub fn restarts(mut self, restarts: usize) -> Self {
+        self.restarts = restarts;
+        self
+    }
+
+    /// The most iterations of one start. At least 1.
+    #[must_use]
+    pub fn max_iterations(mut self, max_iterations: usize) -> Self {
+        self.max_iterations = max_iterations;
+        self
+    }
+
+    /// A start has converged when the centroids move by less than this in total: Σ‖Δc‖² ≤ tolerance
+    /// × the mean variance of the columns; or when no label changes. At 0 only the latter counts.
+    #[must_use]
+    pub fn tolerance(mut self, tolerance: f64) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// Where the random numbers come from.
+    #[must_use]
+    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
+        self.seed = seed.into();
+        self
+    }
+
+    /// Learns from rows that count `weights` times each. x: [n, d], weights: [n].
+    ///
+    /// A row of weight 0 is labelled but neither moves a centroid nor becomes one.
+    ///
+    /// # Errors
+    /// As [`fit`](Fit::fit); [`Error::Value`] for a weight that is negative or not finite, or when all
+    /// are zero; [`Error::Shape`] when there is not one a row.
+    pub fn fit_weighted<F: Nearest>(
+        &self,
+        x: &ArrayRef2<F>,
+        weights: &ArrayRef1<F>,
+        observer: &mut dyn Observer,
+    ) -> Result<KMeansModel<F>> {
+        validate::table(x, "x")?;
+        validate::weights(weights, x.nrows())?;
+        self.run(x, Some(&weights.iter().map(|w| w.f64()).collect::<Vec<_>>()), observer)
+    }
+
+    fn check<F: Nearest>(&self, x: &ArrayRef2<F>) -> Result<()> {
+        let (n, d) = x.dim();
+        if self.clusters == 0 || self.clusters > u32::MAX as usize / 2 {
+            return Err(Error::parameter("clusters", self.clusters, "at least 1 and at most 2³¹ − 1"));
+        }
+        if self.restarts == 0 {
+            return Err(Error::parameter("restarts", 0, "at least 1"));
+        }
+        if self.max_iterations == 0 {
+            return Err(Error::parameter("max_iterations", 0, "at least 1"));
+        }
+        if !(self.tolerance.is_finite() && self.tolerance >= 0.0) {
+            return Err(Error::parameter("tolerance", self.tolerance, "a finite number, at least 0"));
+        }
+        if n < self.clusters {
+            return Err(Error::TooFewRows { method: "k-means", needed: self.clusters, found: n });
+        }
+        if let Init::Centroids(centroids) = &self.init {
+            validate::table(centroids, "initial centroids")?;
+            if centroids.dim() != (self.clusters, d) {
+                let found = format!("{} × {}", centroids.nrows(), centroids.ncols());
+                return Err(Error::shape("initial centroids", format!("{} × {d}", self.clusters), found));
+            }
+        }
+        Ok(())
+    }
+
+    fn run<F: Nearest>(
+        &self,
+        x: &ArrayRef2<F>,
+        weights: Option<&[f64]>,
+        observer: &mut dyn Observer,
+    ) -> Result<KMeansModel<F>> {
+        self.check(x)?;
+        let means = column_means(x);
+        let shift: Vec<F> = means.iter().map(|&m| F::of(m)).collect();
+        let tolerance = self.tolerance * column_variances(x, &means).mean().unwrap_or(0.0);
+        let restarts = if matches!(self.init, Init::Centroids(_)) { 1 } else { self.restarts };
+        let mut lloyd = Lloyd::new(x, weights, &shift, self.clusters);
+        let mut best: Option<Run<F>> = None;
+        for restart in 0..restarts {
+            let seed = self.seed.named("k-means").indexed(restart);
+            let start = self.init.centroids(x, weights, &shift, self.clusters, seed);
+            let _ = observer.observe(&Event::Started { task: "k-means", total: self.max_iterations });
+            let run = lloyd.run(start, self.max_iterations, tolerance, observer);
+            let stop = run.history.stop();
+            let _ = observer.observe(&Event::Finished { task: "k-means", stop });
+            if best.as_ref().is_none_or(|b| run.inertia < b.inertia) {
+                best = Some(run);
+            }
+            if stop == unsup_core::observe::Stop::Interrupted {
+                break;
+            }
+        }
+        let run = best.ok_or_else(|| Error::parameter("restarts", 0, "at least 1"))?;
+        Ok(KMeansModel::new(
+            self.clone(),
+            run.centroids,
+            Array1::from(shift),
+            run.labels.iter().map(|&l| l as usize).collect(),
+            run.inertia,
+            run.history,
+        ))
+    }
+}
+
+/// x: [n, d].
+///
+/// # Errors
+/// [`Error::Empty`], [`Error::NonFinite`] (with row and column); [`Error::TooFewRows`] when k > n;
+/// [`Error::Parameter`] for a hyper-parameter out of range; [`Error::Shape`] when given centroids
+/// are not k × d.
+///
+/// With fewer distinct rows than k some centroids coincide or stay without rows; the model's
+/// [`distinct_clusters`](KMeansModel::distinct_clusters) says how many are in use.
+impl<F: Nearest> Fit<ArrayRef2<F>> for KMeans {
+    type Model = KMeansModel<F>;
+
+    fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<KMeansModel<F>> {
+        validate::table(x, "x")?;
+        self.run(x, None, observer)
+    }
+}

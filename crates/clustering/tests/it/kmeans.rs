@@ -1,0 +1,224 @@
+//! k-means: the contract, its invariants as properties, small cases worked out by hand, bad input.
+
+use approx::{assert_abs_diff_eq, assert_relative_eq};
+use ndarray::{Array1, Array2, Axis, array, concatenate};
+use proptest::prelude::*;
+use unsup_clustering::{Init, KMeans, KMeansModel};
+use unsup_core::contract::{self, Questions};
+use unsup_core::estimator::{AnomalyScore, Fit, Predict, Transform};
+use unsup_core::math::Nearest;
+use unsup_core::observe::{Event, Interrupt, Silent, Stop};
+use unsup_core::{Error, Result, Seed, data};
+
+type Failure = Box<dyn std::error::Error>;
+
+fn questions<F: Nearest>() -> Questions<KMeansModel<F>, F> {
+    Questions {
+        answer: |model, x| {
+            let labels = model.predict(x)?.mapv(|l| l as f64).insert_axis(Axis(1));
+            let distances = model.transform(x)?.mapv(|v| v.f64());
+            let scores = model.anomaly_score(x)?.insert_axis(Axis(1));
+            Ok(concatenate(Axis(1), &[labels.view(), distances.view(), scores.view()]).unwrap_or_default())
+        },
+        history: |model| Some(model.history()),
+    }
+}
+
+#[test]
+fn the_estimator_contract() {
+    let x = data::iris().x;
+    for init in
+        [Init::KMeansPlusPlus, Init::Random, Init::Centroids(x.slice(ndarray::s![..;50, ..]).to_owned())]
+    {
+        let spec = KMeans::new(3).init(init).restarts(3).seed(5);
+        contract::check(&spec, &x, 1e-5, &questions(), &questions());
+    }
+    contract::check(&KMeans::new(10).seed(1), &data::digits().x, 1e-5, &questions(), &questions());
+}
+
+#[test]
+fn weighted_rows_worked_out_by_hand() -> Result<(), Failure> {
+    // scikit-learn's test_kmeans_results: inertia 0.375 after two iterations
+    let x = array![[0.0, 0.0], [0.5, 0.0], [0.5, 1.0], [1.0, 1.0]];
+    let start = array![[0.0, 0.0], [1.0, 1.0]];
+    let spec = KMeans::new(2).init(Init::Centroids(start));
+    let model = spec.fit_weighted(&x, &array![3.0, 1.0, 1.0, 3.0], &mut Silent)?;
+    assert_eq!(model.labels().to_vec(), [0, 0, 1, 1]);
+    assert_abs_diff_eq!(*model.centroids(), array![[0.125, 0.0], [0.875, 1.0]], epsilon = 1e-15);
+    assert_relative_eq!(model.inertia(), 0.375, max_relative = 1e-14);
+    assert_eq!((model.history().iterations(), model.history().stop()), (2, Stop::Converged));
+    let x = x.mapv(|v| v as f32);
+    let single = spec.fit_weighted(&x, &array![3.0, 1.0, 1.0, 3.0], &mut Silent)?;
+    assert_relative_eq!(single.inertia(), 0.375, max_relative = 1e-6);
+    Ok(())
+}
+
+#[test]
+fn an_empty_cluster_gets_the_farthest_row() -> Result<(), Failure> {
+    // scikit-learn's test_kmeans_relocated_clusters: inertia 0.25 after three iterations
+    let x = array![[0.0, 0.0], [0.5, 0.0], [0.5, 1.0], [1.0, 1.0]];
+    let spec = KMeans::new(2).init(Init::Centroids(array![[0.5, 0.5], [3.0, 3.0]]));
+    let model = spec.fit(&x)?;
+    assert_relative_eq!(model.inertia(), 0.25, max_relative = 1e-14);
+    assert_eq!(model.distinct_clusters(), 2);
+    // test_kmeans_empty_cluster_relocated: weights 1.9 and 0.1 give the centroids −1 and 1
+    let spec = KMeans::new(2).init(Init::Centroids(array![[-1.0], [2.0]]));
+    let model = spec.fit_weighted(&array![[-1.0], [1.0]], &array![1.9, 0.1], &mut Silent)?;
+    assert_abs_diff_eq!(*model.centroids(), array![[-1.0], [1.0]], epsilon = 1e-12);
+    Ok(())
+}
+
+#[test]
+fn labels_are_fresh_after_a_relocation_where_scikit_learn_returns_stale_ones() -> Result<(), Failure> {
+    // scikit-learn issue 34074: it returns labels [2, 2, 0] and inertia 1 here
+    let x = array![[1.0], [2.0], [3.0]];
+    let model = KMeans::new(3).init(Init::Centroids(array![[4.0], [0.0], [1.0]])).fit(&x)?;
+    assert_eq!(model.labels(), &model.predict(&x)?);
+    assert_eq!((model.distinct_clusters(), model.inertia()), (3, 0.0));
+    Ok(())
+}
+
+#[test]
+fn fewer_distinct_rows_than_clusters_leave_clusters_unused() -> Result<(), Failure> {
+    let x = array![[0.0, 1.0], [0.0, 1.0], [2.0, 2.0], [3.0, 5.0], [3.0, 5.0], [8.0, 1.0]];
+    for init in [Init::KMeansPlusPlus, Init::Random] {
+        let model = KMeans::new(5).init(init).restarts(4).seed(3).fit(&x)?;
+        assert!(model.distinct_clusters() <= 4);
+        assert_eq!(model.labels(), &model.predict(&x)?);
+    }
+    let equal = Array2::<f32>::from_elem((20, 3), 1e8);
+    let model = KMeans::new(4).seed(1).fit(&equal)?;
+    assert_eq!((model.distinct_clusters(), model.inertia()), (1, 0.0));
+    assert!(model.centroids().iter().all(|&v| v == 1e8));
+    Ok(())
+}
+
+#[test]
+fn data_far_from_the_origin_give_the_same_clusters() -> Result<(), Failure> {
+    // where scikit-learn's predict differs from its fit (68 % agreement on iris + 1e8)
+    let x = data::iris().x;
+    let near = KMeans::new(3).seed(2).fit(&x)?;
+    for offset in [1e6, 1e8] {
+        let far = x.mapv(|v| v + offset);
+        let model = KMeans::new(3).seed(2).fit(&far)?;
+        assert_eq!(model.labels(), near.labels());
+        assert_eq!(model.labels(), &model.predict(&far)?);
+        assert_relative_eq!(model.inertia(), near.inertia(), max_relative = 1e-6);
+    }
+    Ok(())
+}
+
+#[test]
+fn single_precision_sums_keep_their_digits_over_many_rows() -> Result<(), Failure> {
+    // an f32 accumulator is off by 2.6e-4 here
+    let n = 1_000_000;
+    let x = Array2::from_shape_fn((n, 2), |(i, j)| {
+        ((i * 7919 + j * 31) % 1000) as f32 / 1000.0 + (i % 2) as f32 * 50.0
+    });
+    let start = array![[0.0, 0.0], [50.0, 50.0]];
+    let model = KMeans::new(2).init(Init::Centroids(start.clone())).fit(&x)?;
+    let double = KMeans::new(2).init(Init::Centroids(start)).fit(&x.mapv(f64::from))?;
+    assert_relative_eq!(model.inertia(), double.inertia(), max_relative = 1e-6);
+    assert_abs_diff_eq!(model.centroids().mapv(f64::from), *double.centroids(), epsilon = 4e-6);
+    Ok(())
+}
+
+#[test]
+fn bad_hyper_parameters_and_bad_data_are_named() {
+    let x = array![[0.0, 1.0], [2.0, 3.0]];
+    let parameter = |spec: KMeans| match spec.fit(&x) {
+        Err(Error::Parameter { name, .. }) => name,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(parameter(KMeans::new(0)), "clusters");
+    assert_eq!(parameter(KMeans::new(1).restarts(0)), "restarts");
+    assert_eq!(parameter(KMeans::new(1).max_iterations(0)), "max_iterations");
+    assert_eq!(parameter(KMeans::new(1).tolerance(-1.0)), "tolerance");
+    assert_eq!(parameter(KMeans::new(1).tolerance(f64::NAN)), "tolerance");
+    assert!(matches!(KMeans::new(3).fit(&x), Err(Error::TooFewRows { needed: 3, found: 2, .. })));
+    let narrow = KMeans::new(1).init(Init::Centroids(array![[0.0]]));
+    assert!(matches!(narrow.fit(&x), Err(Error::Shape { what: "initial centroids", .. })));
+    let nan = KMeans::new(1).init(Init::Centroids(array![[0.0, f64::NAN]]));
+    assert!(matches!(nan.fit(&x), Err(Error::NonFinite { row: 0, column: 1, .. })));
+    for weights in [array![1.0, -1.0], array![0.0, 0.0], array![f64::NAN, 1.0]] {
+        let fit = KMeans::new(1).fit_weighted(&x, &weights, &mut Silent);
+        assert!(matches!(fit, Err(Error::Value { what: "weights", .. })));
+    }
+    let model = KMeans::new(1).fit(&x).unwrap_or_else(|e| panic!("{e}"));
+    assert!(matches!(model.predict_into(&x, &mut [0; 3]), Err(Error::Shape { what: "labels", .. })));
+}
+
+#[test]
+fn an_interrupt_ends_every_restart_and_keeps_the_best_so_far() -> Result<(), Failure> {
+    let x = data::digits().x;
+    let (interrupt, mut started) = (Interrupt::new(), 0);
+    let switch = interrupt.clone();
+    let mut observer = (interrupt, |event: &Event<'_>| {
+        match event {
+            Event::Started { .. } => started += 1,
+            Event::Progress { done: 2, .. } => switch.stop(),
+            _ => {}
+        }
+        std::ops::ControlFlow::Continue(())
+    });
+    let model = KMeans::new(10).restarts(50).fit_observed(&x, &mut observer)?;
+    assert_eq!(model.history().stop(), Stop::Interrupted);
+    assert_eq!(model.labels(), &model.predict(&x)?);
+    assert_eq!(started, 1, "no start is made after the interruption");
+    Ok(())
+}
+
+fn rows(n: std::ops::Range<usize>) -> impl Strategy<Value = Array2<f64>> {
+    (n, 1usize..6, any::<u64>()).prop_map(|(n, d, seed)| {
+        Array2::from_shape_vec((n, d), Seed::new(seed).normals(n * d)).unwrap_or_default()
+    })
+}
+
+/// On a coarse grid, where duplicates and ties are common.
+fn grid_rows(n: std::ops::Range<usize>) -> impl Strategy<Value = Array2<f64>> {
+    rows(n).prop_map(|x| x.mapv(|v| (v * 4.0).round() / 4.0))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn inertia_never_rises_and_labels_are_those_of_predict(x in grid_rows(8..200), k in 1usize..8, seed in any::<u64>()) {
+        let model = KMeans::new(k).init(Init::Random).tolerance(0.0).seed(seed).fit(&x)?;
+        let objective = model.history().objective();
+        prop_assert!(objective.windows(2).all(|w| w[1] <= w[0] * (1.0 + 1e-12)), "{:?}", objective);
+        prop_assert!(model.inertia() <= objective[objective.len() - 1] * (1.0 + 1e-12));
+        prop_assert_eq!(model.labels(), &model.predict(&x)?);
+        let scores: f64 = model.anomaly_score(&x)?.sum();
+        prop_assert!((scores - model.inertia()).abs() <= 1e-9 * (1.0 + scores), "{} {}", scores, model.inertia());
+        prop_assert!(model.history().converged());
+        // the optimum is a fixed point
+        let again = KMeans::new(k).init(Init::Centroids(model.centroids().clone())).fit(&x)?;
+        prop_assert!(again.inertia() <= model.inertia() * (1.0 + 1e-12));
+    }
+
+    #[test]
+    fn a_weight_of_w_is_w_copies_and_a_common_factor_changes_nothing(x in rows(10..60), seed in any::<u64>()) {
+        let k = 3;
+        let copies = Array1::from_shape_fn(x.nrows(), |i| ((i * 7 + seed as usize % 5) % 3 + 1) as f64);
+        let repeated: Vec<usize> = (0..x.nrows()).flat_map(|i| std::iter::repeat_n(i, copies[i] as usize)).collect();
+        let spec = KMeans::new(k).init(Init::Centroids(x.slice(ndarray::s![..k, ..]).to_owned())).tolerance(0.0);
+        let weighted = spec.fit_weighted(&x, &copies, &mut Silent)?;
+        let scaled = spec.fit_weighted(&x, &copies.mapv(|w| w * 0.37), &mut Silent)?;
+        let explicit = spec.fit(&x.select(Axis(0), &repeated))?;
+        assert_relative_eq!(weighted.inertia(), explicit.inertia(), max_relative = 1e-9, epsilon = 1e-12);
+        assert_relative_eq!(weighted.inertia() * 0.37, scaled.inertia(), max_relative = 1e-9, epsilon = 1e-12);
+        assert_abs_diff_eq!(*weighted.centroids(), *explicit.centroids(), epsilon = 1e-9);
+        assert_abs_diff_eq!(*weighted.centroids(), *scaled.centroids(), epsilon = 1e-9);
+    }
+
+    #[test]
+    fn a_row_of_weight_zero_changes_nothing(x in rows(12..80), seed in any::<u64>()) {
+        let keep = x.nrows() - 4;
+        let weights = Array1::from_shape_fn(x.nrows(), |i| if i < keep { 1.0 } else { 0.0 });
+        let spec = KMeans::new(3).seed(seed).init(Init::Centroids(x.slice(ndarray::s![..3, ..]).to_owned())).tolerance(0.0);
+        let with = spec.fit_weighted(&x, &weights, &mut Silent)?;
+        let without = spec.fit(&x.slice(ndarray::s![..keep, ..]))?;
+        assert_relative_eq!(with.inertia(), without.inertia(), max_relative = 1e-9, epsilon = 1e-12);
+    }
+}

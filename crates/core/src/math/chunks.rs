@@ -1,0 +1,41 @@
+//! Fixed chunks of rows: the reason why results do not depend on the number of threads.
+
+use std::ops::Range;
+
+/// How many rows a kernel takes at a time: small enough that a tile stays in the second-level
+/// cache for a few thousand columns, large enough to amortise a call.
+pub const ROW_TILE: usize = 64;
+
+/// Cuts `0..n` into at most `count` ranges of nearly equal length, each a multiple of
+/// [`ROW_TILE`] but the last. The cut depends on `n` and `count` alone, never on the number of
+/// threads.
+pub fn chunks(n: usize, count: usize) -> Vec<Range<usize>> {
+    let size = n.div_ceil(count.max(1)).next_multiple_of(ROW_TILE).max(ROW_TILE);
+    (0..n).step_by(size).map(|start| start..(start + size).min(n)).collect()
+}
+
+/// Adds up partial results in their order.
+pub fn sum_in_order<'a>(mut parts: impl Iterator<Item = &'a [f64]>) -> Vec<f64> {
+    let mut total = parts.next().map(<[f64]>::to_vec).unwrap_or_default();
+    for part in parts {
+        total.iter_mut().zip(part).for_each(|(t, p)| *t += p);
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_cover_every_row_once() {
+        for n in [0, 1, 63, 64, 65, 1000, 4097] {
+            for count in [0, 1, 3, 16, 5000] {
+                let ranges = chunks(n, count);
+                assert!(ranges.len() <= count.max(1));
+                assert!(ranges.iter().all(|r| !r.is_empty()));
+                assert!(ranges.into_iter().flatten().eq(0..n), "n {n}, count {count}");
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Eigen-decomposition, SVD, QR and Cholesky: faer's, on the calling thread and in `f64`.
+//!
+//! faer splits work by the number of threads it is given, which would make the last bits of a
+//! result depend on it; so each decomposition runs on one thread. What is tall is first reduced,
+//! in parallel over fixed chunks, to something as small as its width ([`triangular_factor`]).
+
+use super::chunks::chunks;
+use crate::{Error, Float, Result};
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::svd::ComputeSvdVectors;
+use faer::linalg::{cholesky::llt, evd, qr::no_pivoting as qr, svd as faer_svd};
+use faer::{Mat, MatRef, Par};
+use ndarray::{Array1, Array2, ArrayRef2};
+use rayon::prelude::*;
+
+/// The eigen-decomposition of a symmetric matrix.
+#[derive(Debug, Clone)]
+pub struct Eigen {
+    /// From the largest down. [d]
+    pub values: Array1<f64>,
+    /// One eigenvector a row, of length 1, in the order of the values. [d, d]
+    pub vectors: Array2<f64>,
+}
+
+/// The thin singular value decomposition a = u · diag(s) · vt.
+#[derive(Debug, Clone)]
+pub struct Svd {
+    /// Left singular vectors, one a column. [n, min(n, d)]
+    pub u: Array2<f64>,
+    /// Singular values, from the largest down. [min(n, d)]
+    pub s: Array1<f64>,
+    /// Right singular vectors, one a row. [min(n, d), d]
+    pub vt: Array2<f64>,
+}
+
+fn to_faer(a: &ArrayRef2<f64>) -> Mat<f64> {
+    Mat::from_fn(a.nrows(), a.ncols(), |i, j| a[[i, j]])
+}
+
+fn square(a: &ArrayRef2<f64>, what: &'static str) -> Result<usize> {
+    if a.nrows() == a.ncols() {
+        Ok(a.nrows())
+    } else {
+        Err(Error::shape(what, "a square matrix", format!("{} × {}", a.nrows(), a.ncols())))
+    }
+}
+
+/// Eigenvalues and eigenvectors of a symmetric matrix (its lower triangle is read). a: [d, d].
+///
+/// # Errors
+/// [`Error::Shape`] when `a` is not square, [`Error::Numerical`] when the iteration fails (NaN).
+pub fn symmetric_eigen(a: &ArrayRef2<f64>) -> Result<Eigen> {
+    let d = square(a, "the matrix of an eigen-decomposition")?;
+    let (mut values, mut vectors) = (faer::diag::Diag::<f64>::zeros(d), Mat::zeros(d, d));
+    let scratch =
+        evd::self_adjoint_evd_scratch::<f64>(d, evd::ComputeEigenvectors::Yes, Par::Seq, Default::default());
+    let mut memory = MemBuffer::new(scratch);
+    evd::self_adjoint_evd(
+        to_faer(a).as_ref(),
+        values.as_mut(),
+        Some(vectors.as_mut()),
+        Par::Seq,
+        MemStack::new(&mut memory),
+        Default::default(),
+    )
+    .map_err(|e| Error::Numerical { method: "eigen-decomposition", problem: format!("{e:?}") })?;
+    // faer sorts from the smallest up
+    Ok(Eigen {
+        values: Array1::from_shape_fn(d, |i| values[d - 1 - i]),
+        vectors: Array2::from_shape_fn((d, d), |(i, j)| vectors[(j, d - 1 - i)]),
+    })
+}
+
+/// The thin SVD of a. a: [n, d].
+///
+/// # Errors
+/// [`Error::Numerical`] when the iteration fails (NaN).
+pub fn svd(a: &ArrayRef2<f64>) -> Result<Svd> {
+    let (n, d) = a.dim();
+    let m = n.min(d);
+    let (mut u, mut s, mut v) = (Mat::zeros(n, m), faer::diag::Diag::<f64>::zeros(m), Mat::zeros(d, m));
+    let thin = ComputeSvdVectors::Thin;
+    let mut memory =
+        MemBuffer::new(faer_svd::svd_scratch::<f64>(n, d, thin, thin, Par::Seq, Default::default()));
+    let stack = MemStack::new(&mut memory);
+    faer_svd::svd(
+        to_faer(a).as_ref(),
+        s.as_mut(),
+        Some(u.as_mut()),
+        Some(v.as_mut()),
+        Par::Seq,
+        stack,
+        Default::default(),
+    )
+    .map_err(|e| Error::Numerical { method: "singular value decomposition", problem: format!("{e:?}") })?;
+    Ok(Svd {
+        u: Array2::from_shape_fn((n, m), |(i, j)| u[(i, j)]),
+        s: Array1::from_shape_fn(m, |i| s[i]),
+        vt: Array2::from_shape_fn((m, d), |(i, j)| v[(j, i)]),
+    })
+}
+
+/// The lower Cholesky factor l with l·lᵀ = a. a: [d, d], symmetric positive definite.
+///
+/// # Errors
+/// [`Error::Numerical`] when `a` is not positive definite.
+pub fn cholesky(a: &ArrayRef2<f64>) -> Result<Array2<f64>> {
+    let d = square(a, "the matrix of a Cholesky decomposition")?;
+    let mut l = to_faer(a);
+    let mut memory =
+        MemBuffer::new(llt::factor::cholesky_in_place_scratch::<f64>(d, Par::Seq, Default::default()));
+    llt::factor::cholesky_in_place(
+        l.as_mut(),
+        Default::default(),
+        Par::Seq,
+        MemStack::new(&mut memory),
+        Default::default(),
+    )
+    .map_err(|e| Error::Numerical {
+        method: "Cholesky decomposition",
+        problem: format!("not positive definite ({e:?})"),
+    })?;
+    Ok(Array2::from_shape_fn((d, d), |(i, j)| if i >= j { l[(i, j)] } else { 0.0 }))
+}
+
+/// Factors a in place; returns the block reflectors' coefficients.
+fn householder(a: &mut Mat<f64>) -> Mat<f64> {
+    let (n, d) = a.shape();
+    let block = qr::factor::recommended_block_size::<f64>(n, d);
+    let mut coefficients = Mat::zeros(block, n.min(d));
+    let mut memory =
+        MemBuffer::new(qr::factor::qr_in_place_scratch::<f64>(n, d, block, Par::Seq, Default::default()));
+    let stack = MemStack::new(&mut memory);
+    qr::factor::qr_in_place(a.as_mut(), coefficients.as_mut(), Par::Seq, stack, Default::default());
+    coefficients
+}
+
+/// An orthonormal basis of the columns of a, by Householder reflections. a: [d, m], m ≤ d.
+/// Returns [d, m].
+pub fn orthonormal(a: &ArrayRef2<f64>) -> Array2<f64> {
+    let (d, m) = a.dim();
+    let mut factored = to_faer(a);
+    let coefficients = householder(&mut factored);
+    let mut q = Mat::<f64>::from_fn(d, m, |i, j| f64::from(i == j));
+    let scratch = faer::linalg::householder::apply_block_householder_sequence_on_the_left_in_place_scratch::<
+        f64,
+    >(d, coefficients.nrows(), m);
+    faer::linalg::householder::apply_block_householder_sequence_on_the_left_in_place_with_conj(
+        factored.as_ref(),
+        coefficients.as_ref(),
+        faer::Conj::No,
+        q.as_mut(),
+        Par::Seq,
+        MemStack::new(&mut MemBuffer::new(scratch)),
+    );
+    Array2::from_shape_fn((d, m), |(i, j)| q[(i, j)])
+}
+
+/// The triangular factor of a tall table, chunk by chunk (TSQR, Demmel et al. 2012): R with
+/// RᵀR = (x − shift)ᵀ(x − shift). Each chunk is stacked under the factor so far and factored again:
+/// backward stable as Householder QR is, in one pass over the rows, with no more memory than a few
+/// d × d matrices. Rows are widened to `f64` before the shift is taken off.
+/// x: [n, d], shift: [d]. Returns [min(n, d), d].
+pub fn triangular_factor<F: Float>(x: &ArrayRef2<F>, shift: &Array1<f64>) -> Array2<f64> {
+    let (n, d) = x.dim();
+    let groups = (n / (20 * d.max(1))).clamp(4, 32);
+    let parts: Vec<Mat<f64>> = chunks(n, groups)
+        .into_par_iter()
+        .map(|range| {
+            let mut r = Mat::<f64>::zeros(0, d);
+            // four times as many rows as columns keep the cost of refactoring R at a quarter
+            let step = (4 * d).max(512);
+            for start in range.clone().step_by(step) {
+                let rows = step.min(range.end - start);
+                r = stack_and_factor(&r, rows, |i, j| x[[start + i, j]].f64() - shift[j]);
+            }
+            r
+        })
+        .collect();
+    let empty = Mat::<f64>::zeros(0, d);
+    let r = parts.iter().fold(empty, |r, part| stack_and_factor(&r, part.nrows(), |i, j| part[(i, j)]));
+    Array2::from_shape_fn((r.nrows(), d), |(i, j)| r[(i, j)])
+}
+
+fn stack_and_factor(above: &Mat<f64>, rows: usize, below: impl Fn(usize, usize) -> f64) -> Mat<f64> {
+    let (top, d) = above.shape();
+    let mut stacked =
+        Mat::from_fn(top + rows, d, |i, j| if i < top { above[(i, j)] } else { below(i - top, j) });
+    householder(&mut stacked);
+    let stacked: MatRef<'_, f64> = stacked.as_ref();
+    Mat::from_fn((top + rows).min(d), d, |i, j| if i <= j { stacked[(i, j)] } else { 0.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+    use approx::assert_abs_diff_eq;
+    use proptest::prelude::*;
+
+    fn table(seed: u64, n: usize, d: usize) -> Array2<f64> {
+        Array2::from_shape_vec((n, d), Seed::new(seed).normals(n * d)).unwrap_or_default()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn decompositions_rebuild_their_input(n in 1usize..60, d in 1usize..40, seed in any::<u64>()) {
+            let a = table(seed, n, d);
+            let Svd { u, s, vt } = svd(&a)?;
+            let m = n.min(d);
+            assert_abs_diff_eq!((&u * &s).dot(&vt), a, epsilon = 1e-12);
+            assert_abs_diff_eq!(u.t().dot(&u), Array2::eye(m), epsilon = 1e-13);
+            assert_abs_diff_eq!(vt.dot(&vt.t()), Array2::eye(m), epsilon = 1e-13);
+            prop_assert!(s.windows(2).into_iter().all(|w| w[0] >= w[1]));
+
+            let gram = a.t().dot(&a);
+            let Eigen { values, vectors } = symmetric_eigen(&gram)?;
+            assert_abs_diff_eq!((&vectors.t() * &values).dot(&vectors), gram, epsilon = 1e-11);
+            prop_assert!(values.windows(2).into_iter().all(|w| w[0] >= w[1]));
+
+            let r = triangular_factor(&a, &Array1::zeros(d));
+            assert_abs_diff_eq!(r.t().dot(&r), gram, epsilon = 1e-11);
+            let l = cholesky(&(&gram + &Array2::<f64>::eye(d)))?;
+            assert_abs_diff_eq!(l.dot(&l.t()), gram + Array2::<f64>::eye(d), epsilon = 1e-11);
+            if m == d {
+                let q = orthonormal(&a);
+                assert_abs_diff_eq!(q.t().dot(&q), Array2::eye(d), epsilon = 1e-13);
+                assert_abs_diff_eq!(q.dot(&q.t().dot(&a)), a, epsilon = 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn a_tall_factor_has_the_same_bits_on_any_number_of_threads() {
+        let x = table(4, 5000, 12);
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.map(|p| p.install(|| triangular_factor(&x, &Array1::zeros(12)))).unwrap_or_default()
+        };
+        assert_eq!(on(1), on(2));
+        assert_abs_diff_eq!(on(1).t().dot(&on(1)), x.t().dot(&x), epsilon = 1e-9);
+    }
+
+    #[test]
+    fn what_has_no_answer_is_an_error() {
+        assert!(matches!(cholesky(&ndarray::array![[1.0, 2.0], [2.0, 1.0]]), Err(Error::Numerical { .. })));
+        assert!(matches!(symmetric_eigen(&table(1, 2, 3)), Err(Error::Shape { .. })));
+        assert!(matches!(cholesky(&table(1, 2, 3)), Err(Error::Shape { .. })));
+    }
+}

@@ -1,0 +1,18 @@
+//! Products, decompositions and the fused kernels of the classical methods.
+//!
+//! Decompositions are thin, typed wrappers over [faer](https://docs.rs/faer); what this project
+//! exists for (the search of the nearest centroid) is written here. Everything parallel works on
+//! fixed chunks that are merged in a fixed order, so that results have the same bits on any
+//! number of threads.
+
+mod chunks;
+mod decompose;
+mod moments;
+mod nearest;
+mod products;
+
+pub use chunks::{ROW_TILE, chunks, sum_in_order};
+pub use decompose::{Eigen, Svd, cholesky, orthonormal, svd, symmetric_eigen, triangular_factor};
+pub use moments::{column_means, column_variances, covariance};
+pub use nearest::{Candidates, Nearest};
+pub use products::{centred_tile, product, transposed_product};

@@ -1,0 +1,118 @@
+//! Products of tall tables, chunk by chunk.
+
+use super::chunks::{ROW_TILE, chunks};
+use crate::Float;
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use ndarray::{Array2, ArrayRef2, s};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Rows that one product takes at a time.
+const PRODUCT_ROWS: usize = 8 * ROW_TILE;
+
+/// Copies rows `range` of `x` into `tile`, one after the other, with `shift` subtracted.
+///
+/// Every kernel works on such tiles: contiguous whatever the layout of `x`, and near the origin
+/// whatever the position of the data, without a centred copy of the whole table.
+pub fn centred_tile<F: Float>(x: &ArrayRef2<F>, range: Range<usize>, shift: &[F], tile: &mut Vec<F>) {
+    tile.clear();
+    for row in x.slice(s![range, ..]).rows() {
+        match row.as_slice() {
+            Some(values) => tile.extend(values.iter().zip(shift).map(|(&v, &m)| v - m)),
+            None => tile.extend(row.iter().zip(shift).map(|(&v, &m)| v - m)),
+        }
+    }
+}
+
+/// `out += left · right` or `out = left · right`, all row-major, on the calling thread.
+pub(super) fn gemm<F: Float>(
+    out: MatMut<'_, F>,
+    accumulate: bool,
+    left: MatRef<'_, F>,
+    right: MatRef<'_, F>,
+) {
+    matmul(out, if accumulate { Accum::Add } else { Accum::Replace }, left, right, F::one(), Par::Seq);
+}
+
+/// (x − shift) · b. x: [n, d], b: [d, m]. Returns [n, m].
+pub fn product<F: Float>(x: &ArrayRef2<F>, shift: &[F], b: &Array2<F>) -> Array2<F> {
+    let ((n, d), m) = (x.dim(), b.ncols());
+    let b = b.as_standard_layout();
+    let right = MatRef::from_row_major_slice(b.as_slice().unwrap_or_default(), d, m);
+    let mut out = vec![F::zero(); n * m];
+    out.par_chunks_mut(PRODUCT_ROWS * m.max(1)).enumerate().for_each_init(Vec::new, |tile, (i, out)| {
+        let rows = out.len() / m;
+        centred_tile(x, i * PRODUCT_ROWS..i * PRODUCT_ROWS + rows, shift, tile);
+        gemm(
+            MatMut::from_row_major_slice_mut(out, rows, m),
+            false,
+            MatRef::from_row_major_slice(tile, rows, d),
+            right,
+        );
+    });
+    Array2::from_shape_vec((n, m), out).unwrap_or_default()
+}
+
+/// (x − shift)ᵀ · (x − shift) · b in one pass over x: the step of a power iteration on the
+/// scatter matrix, which is never formed. x: [n, d], b: [d, m]. Returns [d, m] in `f64`.
+pub fn transposed_product<F: Float>(x: &ArrayRef2<F>, shift: &[F], b: &ArrayRef2<f64>) -> Array2<f64> {
+    let ((n, d), m) = (x.dim(), b.ncols());
+    let b: Vec<F> = b.iter().map(|&v| F::of(v)).collect();
+    let parts: Vec<Vec<f64>> = chunks(n, 16)
+        .into_par_iter()
+        .map(|range| {
+            let (mut tile, mut codes, mut part) = (Vec::new(), Vec::new(), vec![F::zero(); d * m]);
+            let mut total = vec![0.0; d * m];
+            for start in range.clone().step_by(PRODUCT_ROWS) {
+                let rows = PRODUCT_ROWS.min(range.end - start);
+                centred_tile(x, start..start + rows, shift, &mut tile);
+                codes.resize(rows * m, F::zero());
+                let rows_of_x = MatRef::from_row_major_slice(&tile, rows, d);
+                gemm(
+                    MatMut::from_row_major_slice_mut(&mut codes, rows, m),
+                    false,
+                    rows_of_x,
+                    MatRef::from_row_major_slice(&b, d, m),
+                );
+                let codes = MatRef::from_row_major_slice(&codes, rows, m);
+                gemm(MatMut::from_row_major_slice_mut(&mut part, d, m), false, rows_of_x.transpose(), codes);
+                total.iter_mut().zip(&part).for_each(|(t, p)| *t += p.f64());
+            }
+            total
+        })
+        .collect();
+    let total = super::sum_in_order(parts.iter().map(Vec::as_slice));
+    Array2::from_shape_vec((d, m), total).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+    use approx::assert_abs_diff_eq;
+
+    fn table(name: &str, n: usize, d: usize) -> Array2<f64> {
+        Array2::from_shape_vec((n, d), Seed::new(1).named(name).normals(n * d)).unwrap_or_default()
+    }
+
+    #[test]
+    fn products_agree_with_ndarray_for_any_layout_and_number_of_threads() {
+        let (x, b) = (table("x", 1500, 33), table("b", 33, 7));
+        let shift: Vec<f64> = Seed::new(2).normals(33);
+        let centred = &x - &ndarray::Array1::from(shift.clone());
+        for view in [x.view(), x.t().as_standard_layout().reversed_axes().view()] {
+            assert_abs_diff_eq!(product(&view, &shift, &b), centred.dot(&b), epsilon = 1e-11);
+            assert_abs_diff_eq!(
+                transposed_product(&view, &shift, &b),
+                centred.t().dot(&centred.dot(&b)),
+                epsilon = 1e-9
+            );
+        }
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.map(|p| p.install(|| transposed_product(&x, &shift, &b))).unwrap_or_default()
+        };
+        assert_eq!(on(1), on(3));
+    }
+}

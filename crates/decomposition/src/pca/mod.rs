@@ -1,0 +1,239 @@
+//! Principal component analysis: the orthogonal directions of greatest variance.
+//!
+//! The centred table X_c [n, d] is described by k orthonormal directions v₁ … v_k such that each
+//! captures as much of the variance left by those before it as a direction can. The field derives
+//! them in two ways, and both are here, with a third for large tables:
+//!
+//! * [`Route::Covariance`]: eigenvectors of X_cᵀX_c / (n − 1). One pass of n·d² multiply-adds; the
+//!   cheapest when n ≫ d. Squares the condition number: directions whose standard deviation is
+//!   below 10⁻⁸ of the largest are noise.
+//! * [`Route::Svd`]: right singular vectors of X_c, which is never squared; small variances keep
+//!   their digits. 2·n·d² multiply-adds in parallel for tall tables (a QR factor by chunks, then
+//!   the SVD of d × d).
+//! * [`Route::Randomized`]: subspace iteration on a random start (Halko, Martinsson & Tropp 2011,
+//!   algorithm 4.4, applied to the row space): q + 2 passes of 2·n·d·(k + p). Approximate, to far
+//!   below the variance of the directions left out; for k ≪ min(n, d).
+//!
+//! **Use it** for linear structure, to compress or decorrelate before another method, as a first
+//! look at a table. Scale the columns first when their units differ. **Do not use it** to find
+//! groups or curved structure; the directions of greatest variance need not be those that matter.
+//!
+//! Data are centred before anything is multiplied, by all routes, so the accuracy does not depend on
+//! how far from the origin they lie. A direction's sign is fixed by making its largest loading
+//! positive. Sources: Pearson (1901); Hotelling (1933); Halko, Martinsson & Tropp, *Finding structure
+//! with randomness*, SIAM Review 53 (2011).
+
+mod model;
+mod routes;
+
+pub use model::PcaModel;
+
+use ndarray::{Array1, Array2, ArrayRef2, s};
+use routes::Spectrum;
+use serde::{Deserialize, Serialize};
+use unsup_core::estimator::Fit;
+use unsup_core::math::{column_means, column_variances};
+use unsup_core::observe::Observer;
+use unsup_core::{Error, Float, Result, Seed, validate};
+
+/// How many components to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Components {
+    /// All min(n, d) of them.
+    #[default]
+    All,
+    /// This many.
+    Count(usize),
+    /// As few as explain more than this fraction of the variance.
+    Fraction(f64),
+}
+
+/// How the components are computed; see the [module](self) for when each is best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Route {
+    /// Chosen by shape: the covariance when n ≥ 2d and d ≤ 4096; else randomized when a count of at
+    /// most a tenth of min(n, d) is asked of a table with min(n, d) > 500; else the SVD.
+    #[default]
+    Auto,
+    /// Eigenvectors of the covariance matrix.
+    Covariance,
+    /// Singular vectors of the centred table.
+    Svd,
+    /// Subspace iteration from a random start.
+    Randomized {
+        /// Directions carried along beyond those asked for.
+        oversamples: usize,
+        /// Power iterations; each multiplies the gap between kept and left-out variances.
+        iterations: usize,
+    },
+}
+
+impl Route {
+    /// The randomized route with 10 oversamples and 7 power iterations.
+    pub const RANDOMIZED: Route = Route::Randomized { oversamples: 10, iterations: 7 };
+}
+
+/// The hyper-parameters of PCA; see the [module](self).
+///
+/// ```
+/// use unsup_core::{data, estimator::{Fit, InverseTransform, Transform}};
+/// use unsup_decomposition::Pca;
+/// let iris = data::iris();
+/// let model = Pca::new().variance(0.95).fit(&iris.x)?;
+/// assert_eq!(model.components().nrows(), 2);
+/// let rebuilt = model.inverse_transform(&model.transform(&iris.x)?)?;
+/// assert!((&rebuilt - &iris.x).mapv(|v| v * v).mean() < Some(0.03));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Pca {
+    components: Components,
+    route: Route,
+    whiten: bool,
+    seed: Seed,
+}
+
+impl Pca {
+    /// All components, the route chosen by shape, no whitening.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keeps `count` components, from 1 to min(n, d).
+    #[must_use]
+    pub fn components(mut self, count: usize) -> Self {
+        self.components = Components::Count(count);
+        self
+    }
+
+    /// Keeps as few components as explain more than `fraction` of the variance, within (0, 1).
+    #[must_use]
+    pub fn variance(mut self, fraction: f64) -> Self {
+        self.components = Components::Fraction(fraction);
+        self
+    }
+
+    /// Chooses the route by hand.
+    #[must_use]
+    pub fn route(mut self, route: Route) -> Self {
+        self.route = route;
+        self
+    }
+
+    /// Divides each code by its standard deviation, so that codes are uncorrelated with variance 1.
+    #[must_use]
+    pub fn whiten(mut self, whiten: bool) -> Self {
+        self.whiten = whiten;
+        self
+    }
+
+    /// Where the randomized route's start comes from.
+    #[must_use]
+    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
+        self.seed = seed.into();
+        self
+    }
+
+    fn check(&self, n: usize, d: usize) -> Result<()> {
+        if n < 2 {
+            return Err(Error::TooFewRows { method: "PCA", needed: 2, found: n });
+        }
+        match self.components {
+            Components::Count(k) if k == 0 || k > n.min(d) => Err(Error::parameter(
+                "components",
+                k,
+                "at least 1 and at most the smaller of rows and columns",
+            )),
+            Components::Fraction(f) if !(f > 0.0 && f < 1.0) => {
+                Err(Error::parameter("variance", f, "a fraction above 0 and below 1"))
+            }
+            Components::All | Components::Fraction(_) if matches!(self.route, Route::Randomized { .. }) => {
+                Err(Error::parameter(
+                    "components",
+                    "not a count",
+                    "a count, which the randomized route needs",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn chosen_route(&self, n: usize, d: usize) -> Route {
+        match (self.route, self.components) {
+            (Route::Auto, _) if n >= 2 * d && d <= 4096 => Route::Covariance,
+            (Route::Auto, Components::Count(k)) if n.min(d) > 500 && 10 * k <= n.min(d) => Route::RANDOMIZED,
+            (Route::Auto, _) => Route::Svd,
+            (chosen, _) => chosen,
+        }
+    }
+
+    fn kept(&self, variances: &Array1<f64>, total: f64) -> usize {
+        match self.components {
+            Components::All => variances.len(),
+            Components::Count(k) => k,
+            Components::Fraction(fraction) => {
+                let mut sum = 0.0;
+                let enough = |v: &f64| {
+                    sum += v;
+                    sum > fraction * total
+                };
+                variances.iter().position(enough).map_or(variances.len(), |k| k + 1)
+            }
+        }
+    }
+}
+
+/// x: [n, d], n ≥ 2.
+///
+/// # Errors
+/// [`Error::Empty`], [`Error::NonFinite`] (with row and column); [`Error::TooFewRows`] when n = 1;
+/// [`Error::Parameter`] for a number of components beyond min(n, d) or a fraction outside (0, 1).
+///
+/// Constant data have no variance to explain: variances and ratios are 0, and so are whitened codes.
+impl<F: Float> Fit<ArrayRef2<F>> for Pca {
+    type Model = PcaModel<F>;
+
+    fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<PcaModel<F>> {
+        validate::table(x, "x")?;
+        let (n, d) = x.dim();
+        self.check(n, d)?;
+        let means = column_means(x);
+        let route = self.chosen_route(n, d);
+        let spectrum = match route {
+            Route::Randomized { oversamples, iterations } => {
+                let k = self.kept(&Array1::zeros(0), 0.0);
+                let width = (k + oversamples).min(n.min(d));
+                routes::randomized(x, &means, width, iterations, self.seed, observer)?
+            }
+            Route::Svd => routes::svd_of_design(x, &means)?,
+            Route::Covariance | Route::Auto => routes::covariance(x, &means)?,
+        };
+        let Spectrum { variances, directions } = spectrum;
+        let total = column_variances(x, &means).sum() * n as f64 / (n as f64 - 1.0);
+        let k = self.kept(&variances, total).min(variances.len());
+        let directions = fix_signs(directions.slice(s![..k, ..]).to_owned());
+        Ok(PcaModel::new(
+            self.clone(),
+            route,
+            means,
+            directions,
+            variances.slice(s![..k]).to_owned(),
+            total,
+            n,
+        ))
+    }
+}
+
+/// Makes the largest loading of each direction positive. Loadings within 10⁻⁶ of the largest count
+/// as equal and the first of them decides, so that rounding cannot flip a sign.
+fn fix_signs(mut directions: Array2<f64>) -> Array2<f64> {
+    for mut direction in directions.rows_mut() {
+        let largest = direction.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+        if direction.iter().find(|v| v.abs() >= largest * (1.0 - 1e-6)).is_some_and(|v| *v < 0.0) {
+            direction.mapv_inplace(|v| -v);
+        }
+    }
+    directions
+}

@@ -1,0 +1,4 @@
+//! The integration tests of the decomposition crate.
+
+mod pca;
+mod pca_oracle;
