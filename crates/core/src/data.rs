@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`bundled`] | real data compiled into the crate: [`digits()`], [`iris()`], [`mni_slice()`], … |
 //! | [`synthetic`] | blobs, moons, circles, rolls: data whose answer is known |
+//! | [`csv`], [`npy`], [`idx`] | readers (and the NPY writer) that take no header on trust |
 //! | [`split`] | seeded, stratified splits of rows |
 //! | [`scaling`] | columns brought to a common scale |
 //!
@@ -14,7 +15,13 @@
 //! assert_eq!(digits.labels.len(), 1797);
 //! ```
 
+mod array_file;
 pub mod bundled;
+pub mod csv;
+pub mod idx;
+mod input;
+pub mod npy;
+mod scalar;
 pub mod scaling;
 pub mod split;
 pub mod synthetic;
@@ -25,9 +32,9 @@ use ndarray::{Array1, Array2};
 
 /// A table with one label a row.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Labelled {
+pub struct Labelled<F = f64> {
     /// The rows, `[n, d]`.
-    pub x: Array2<f64>,
+    pub x: Array2<F>,
     /// One label a row, an index into `label_names`.
     pub labels: Array1<usize>,
     /// One name a column.
