@@ -8,7 +8,7 @@ use super::products::centred_tile;
 use crate::{Float, Result};
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::{Accum, MatMut, MatRef, Par};
-use ndarray::{Array1, Array2, ArrayRef2, s};
+use ndarray::{Array1, Array2, ArrayRef2};
 use rayon::prelude::*;
 
 /// The mean and the variance of each column.
