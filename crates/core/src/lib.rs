@@ -38,4 +38,6 @@ pub use error::{Error, Result};
 pub use float::Float;
 pub use seed::Seed;
 
+#[cfg(feature = "nn")]
+pub use candle_core as candle;
 pub use ndarray;

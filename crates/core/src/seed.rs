@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 /// The generator behind every random number of this workspace.
 pub type Rng = rand_chacha::ChaCha8Rng;
 
+pub use rand_distr::StandardNormal;
+
 /// A source of independent random streams; see the [module](self).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Seed(u64);

@@ -7,12 +7,14 @@
 
 mod chunks;
 mod decompose;
+mod lbfgs;
 mod moments;
 mod nearest;
 mod products;
 
 pub use chunks::{ROW_TILE, chunks, sum_in_order};
 pub use decompose::{Eigen, Svd, cholesky, orthonormal, svd, symmetric_eigen, triangular_factor};
+pub use lbfgs::{Minimum, lbfgs};
 pub use moments::{Moments, column_means, covariance};
 pub use nearest::{Candidates, Nearest};
 pub use products::{centred_tile, product, transposed_product};

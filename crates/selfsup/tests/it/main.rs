@@ -1,0 +1,4 @@
+//! The integration tests of the selfsup crate.
+
+mod probe;
+mod views;
