@@ -38,11 +38,30 @@ pub fn table<F: Float>(x: &ArrayRef2<F>, what: &'static str) -> Result<()> {
 ///
 /// # Errors
 /// Those of [`table`], and [`Error::Shape`].
-pub fn table_of_width<F: Float>(x: &ArrayRef2<F>, width: usize, what: &'static str) -> Result<()> {
-    if x.ncols() != width {
-        return Err(Error::shape(what, format!("{width} columns"), format!("{} columns", x.ncols())));
-    }
+pub fn table_of_width<F: Float>(x: &ArrayRef2<F>, columns: usize, what: &'static str) -> Result<()> {
+    width(x, columns, what)?;
     table(x, what)
+}
+
+/// Accepts the result of a computation into which every value of `x` went, so that a NaN or an infinity in
+/// `x` would have left one in `result`: looks for the culprit only then. Saves a pass over `x`.
+///
+/// # Errors
+/// Those of [`table`].
+pub fn table_by_result<F: Float>(x: &ArrayRef2<F>, result: &ArrayRef2<F>, what: &'static str) -> Result<()> {
+    if x.is_empty() || table(result, what).is_err() { table(x, what) } else { Ok(()) }
+}
+
+/// The width the model was fitted on.
+///
+/// # Errors
+/// [`Error::Shape`].
+pub fn width<F: Float>(x: &ArrayRef2<F>, width: usize, what: &'static str) -> Result<()> {
+    if x.ncols() == width {
+        Ok(())
+    } else {
+        Err(Error::shape(what, format!("{width} columns"), format!("{} columns", x.ncols())))
+    }
 }
 
 /// One finite, non-negative weight a row, not all of them zero.

@@ -25,9 +25,6 @@ pub use unsup_core as core;
 pub use unsup_core::ndarray;
 pub use unsup_core::{Error, Float, Result, Seed};
 
-#[cfg(feature = "nn")]
-pub use unsup_core::candle;
-
 #[cfg(feature = "clustering")]
 pub use unsup_clustering as clustering;
 #[cfg(feature = "decomposition")]

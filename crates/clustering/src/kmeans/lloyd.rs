@@ -5,6 +5,7 @@
 //! have sums of their own, merged in their order.
 
 use ndarray::ArrayRef2;
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::{ControlFlow, Range};
 use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile, chunks};
@@ -140,12 +141,8 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                     candidates.nearest(tile, nearest);
                     chunk.changed |= *labels != *nearest;
                     labels.copy_from_slice(nearest);
-                    pulp::Arch::new().dispatch(|| {
-                        for (i, (row, &label)) in tile.chunks_exact(d).zip(labels.iter()).enumerate() {
-                            let weight = weights.map_or(1.0, |w| w[start + i]);
-                            chunk.add(row, &centroids[label as usize * d..][..d], label as usize, weight);
-                        }
-                    });
+                    let weights = weights.map(|w| &w[start..start + labels.len()]);
+                    pulp::Arch::new().dispatch(Accumulate { chunk, tile, labels, weights, centroids });
                 }
             },
         );
@@ -218,20 +215,43 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
     }
 }
 
-impl Chunk {
+/// Adds the rows of a tile to their clusters' sums and to the inertia.
+struct Accumulate<'a, F> {
+    chunk: &'a mut Chunk,
+    tile: &'a [F],
+    labels: &'a [u32],
+    weights: Option<&'a [f64]>,
+    centroids: &'a [F],
+}
+
+impl<F: Nearest> WithSimd for Accumulate<'_, F> {
+    type Output = ();
+
+    /// Plain loops, compiled for the instruction set at hand. Sums over rows are in `f64`, since they are
+    /// long; a row's own distance is summed in sixteen lanes, so that it vectorises.
     #[inline(always)]
-    fn add<F: Nearest>(&mut self, row: &[F], centroid: &[F], label: usize, weight: f64) {
-        // distances in lanes, so that they vectorise; in f64, so that they do not round
-        let mut lanes = [0.0; 8];
-        let sums = &mut self.sums[label * row.len()..][..row.len()];
-        for ((row, centroid), sums) in row.chunks(8).zip(centroid.chunks(8)).zip(sums.chunks_mut(8)) {
-            for (((&x, &c), sum), lane) in row.iter().zip(centroid).zip(sums).zip(&mut lanes) {
-                let difference = (x - c).f64();
-                *lane += difference * difference;
-                *sum += weight * x.f64();
+    fn with_simd<S: Simd>(self, _: S) {
+        let Accumulate { chunk, tile, labels, weights, centroids } = self;
+        let d = tile.len() / labels.len();
+        for (i, (row, &label)) in tile.chunks_exact(d).zip(labels).enumerate() {
+            let weight = weights.map_or(1.0, |w| w[i]);
+            let at = label as usize * d;
+            let centroid = &centroids[at..at + d];
+            chunk.sums[at..at + d].iter_mut().zip(row).for_each(|(sum, x)| *sum += weight * x.f64());
+            let (row, row_rest) = row.as_chunks::<16>();
+            let (centroid, centroid_rest) = centroid.as_chunks::<16>();
+            let mut lanes = [F::zero(); 16];
+            for (row, centroid) in row.iter().zip(centroid) {
+                for l in 0..16 {
+                    let difference = row[l] - centroid[l];
+                    lanes[l] += difference * difference;
+                }
             }
+            for ((&x, &c), lane) in row_rest.iter().zip(centroid_rest).zip(&mut lanes) {
+                *lane += (x - c) * (x - c);
+            }
+            chunk.inertia += weight * lanes.iter().map(|lane| lane.f64()).sum::<f64>();
+            chunk.weights[label as usize] += weight;
         }
-        self.inertia += weight * lanes.iter().sum::<f64>();
-        self.weights[label] += weight;
     }
 }

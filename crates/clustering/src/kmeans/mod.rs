@@ -30,7 +30,7 @@ use lloyd::{Lloyd, Run};
 use ndarray::{Array1, ArrayRef1, ArrayRef2};
 use serde::{Deserialize, Serialize};
 use unsup_core::estimator::Fit;
-use unsup_core::math::{Nearest, column_means, column_variances};
+use unsup_core::math::{Moments, Nearest};
 use unsup_core::observe::{Event, Observer};
 use unsup_core::{Error, Result, Seed, validate};
 
@@ -119,7 +119,6 @@ impl KMeans {
         weights: &ArrayRef1<F>,
         observer: &mut dyn Observer,
     ) -> Result<KMeansModel<F>> {
-        validate::table(x, "x")?;
         validate::weights(weights, x.nrows())?;
         self.run(x, Some(&weights.iter().map(|w| w.f64()).collect::<Vec<_>>()), observer)
     }
@@ -157,10 +156,10 @@ impl KMeans {
         weights: Option<&[f64]>,
         observer: &mut dyn Observer,
     ) -> Result<KMeansModel<F>> {
+        let Moments { means, variances } = Moments::of(x, "x")?;
         self.check(x)?;
-        let means = column_means(x);
         let shift: Vec<F> = means.iter().map(|&m| F::of(m)).collect();
-        let tolerance = self.tolerance * column_variances(x, &means).mean().unwrap_or(0.0);
+        let tolerance = self.tolerance * variances.mean().unwrap_or(0.0);
         let restarts = if matches!(self.init, Init::Centroids(_)) { 1 } else { self.restarts };
         let mut lloyd = Lloyd::new(x, weights, &shift, self.clusters);
         let mut best: Option<Run<F>> = None;
@@ -203,7 +202,6 @@ impl<F: Nearest> Fit<ArrayRef2<F>> for KMeans {
     type Model = KMeansModel<F>;
 
     fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<KMeansModel<F>> {
-        validate::table(x, "x")?;
         self.run(x, None, observer)
     }
 }

@@ -13,6 +13,6 @@ mod products;
 
 pub use chunks::{ROW_TILE, chunks, sum_in_order};
 pub use decompose::{Eigen, Svd, cholesky, orthonormal, svd, symmetric_eigen, triangular_factor};
-pub use moments::{column_means, column_variances, covariance};
+pub use moments::{Moments, column_means, covariance};
 pub use nearest::{Candidates, Nearest};
 pub use products::{centred_tile, product, transposed_product};

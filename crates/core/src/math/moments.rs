@@ -1,44 +1,122 @@
 //! Means, variances and covariances that keep their accuracy far from the origin.
 //!
-//! All are computed in two passes: the mean first, then sums of centred products, accumulated in
-//! `f64` over chunks. The textbook one-pass formula E\[x²\] − μ² loses every digit when the mean
+//! Sums are of centred products, accumulated in `f64` over chunks. The textbook one-pass formula E\[x²\] − μ² loses every digit when the mean
 //! is large beside the spread (at 10⁸, in `f64`; at 10⁴ in `f32`).
 
 use super::chunks::{ROW_TILE, chunks, sum_in_order};
 use super::products::centred_tile;
-use crate::Float;
+use crate::{Float, Result};
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::{Accum, MatMut, MatRef, Par};
-use ndarray::{Array1, Array2, ArrayRef2, s};
+use ndarray::{Array1, Array2, ArrayRef2};
 use rayon::prelude::*;
+
+/// The mean and the variance of each column.
+#[derive(Debug, Clone)]
+pub struct Moments {
+    /// [d]
+    pub means: Array1<f64>,
+    /// About the mean, divided by n (not n − 1). [d]
+    pub variances: Array1<f64>,
+}
+
+impl Moments {
+    /// Both moments of a valid table, in one pass over it: the sums of a tile that is in the cache are
+    /// taken about its own mean, and tiles are merged (Chan, Golub & LeVeque 1983). x: [n, d].
+    ///
+    /// # Errors
+    /// Those of [`validate::table`](crate::validate::table), found on the way.
+    pub fn of<F: Float>(x: &ArrayRef2<F>, what: &'static str) -> Result<Moments> {
+        if x.is_empty() {
+            crate::validate::table(x, what)?;
+        }
+        let parts: Vec<Partial> =
+            chunks(x.nrows(), 64).into_par_iter().map(|range| partial(x, range)).collect();
+        let mut total = Partial::new(x.ncols());
+        parts.iter().for_each(|part| total.merge(part));
+        // a NaN or an infinity spoils its column's mean: only then is the culprit looked for
+        if total.means.iter().chain(&total.squares).any(|v| !v.is_finite()) {
+            crate::validate::table(x, what)?;
+        }
+        let means = total.means.iter().zip(x.row(0)).map(|(mean, origin)| origin.f64() + mean).collect();
+        Ok(Moments { means, variances: Array1::from(total.squares) / total.count })
+    }
+}
 
 /// The mean of each column. x: [n, d]. Returns [d], in `f64`.
 pub fn column_means<F: Float>(x: &ArrayRef2<F>) -> Array1<f64> {
-    // A rough mean (of the first row) is taken out first, so that the sum stays small.
-    let rough: Vec<f64> =
-        x.rows().into_iter().next().map(|r| r.iter().map(|v| v.f64()).collect()).unwrap_or_default();
-    let sums = column_sums(x, |j, v| v - rough[j]);
-    Array1::from_iter(sums.iter().zip(&rough).map(|(s, r)| r + s / x.nrows() as f64))
+    Moments::of(x, "x").map_or_else(|_| Array1::from_elem(x.ncols(), f64::NAN), |moments| moments.means)
 }
 
-/// The variance of each column about its mean, divided by n (not n − 1). x: [n, d]. Returns [d].
-pub fn column_variances<F: Float>(x: &ArrayRef2<F>, means: &Array1<f64>) -> Array1<f64> {
-    let sums = column_sums(x, |j, v| (v - means[j]).powi(2));
-    Array1::from(sums) / x.nrows() as f64
+/// Count, means, and sums of squares about the means.
+struct Partial {
+    count: f64,
+    means: Vec<f64>,
+    squares: Vec<f64>,
 }
 
-fn column_sums<F: Float>(x: &ArrayRef2<F>, term: impl Fn(usize, f64) -> f64 + Sync) -> Vec<f64> {
-    let parts: Vec<Vec<f64>> = chunks(x.nrows(), 64)
-        .into_par_iter()
-        .map(|range| {
-            let mut sums = vec![0.0; x.ncols()];
-            for row in x.slice(s![range, ..]).rows() {
-                sums.iter_mut().zip(row).enumerate().for_each(|(j, (s, v))| *s += term(j, v.f64()));
+impl Partial {
+    fn new(d: usize) -> Self {
+        Partial { count: 0.0, means: vec![0.0; d], squares: vec![0.0; d] }
+    }
+
+    #[inline(always)]
+    fn merge(&mut self, other: &Partial) {
+        let count = self.count + other.count;
+        let (share, weight) = (other.count / count, self.count * other.count / count);
+        for ((mean, square), (&m, &s)) in
+            self.means.iter_mut().zip(&mut self.squares).zip(other.means.iter().zip(&other.squares))
+        {
+            let step = m - *mean;
+            *mean += share * step;
+            *square += s + weight * step * step;
+        }
+        self.count = count;
+    }
+}
+
+/// The moments of some rows, about the first row of all, so that means far from the origin keep
+/// their last digits.
+fn partial<F: Float>(x: &ArrayRef2<F>, range: std::ops::Range<usize>) -> Partial {
+    let origin: Vec<F> = x.row(0).to_vec();
+    let (mut total, mut of_tile, mut tile) = (Partial::new(x.ncols()), Partial::new(x.ncols()), Vec::new());
+    for start in range.clone().step_by(ROW_TILE) {
+        let rows = ROW_TILE.min(range.end - start);
+        centred_tile(x, start..start + rows, &origin, &mut tile);
+        pulp::Arch::new().dispatch(Accumulate { tile: &tile, of_tile: &mut of_tile, total: &mut total });
+    }
+    total
+}
+
+struct Accumulate<'a, F> {
+    tile: &'a [F],
+    of_tile: &'a mut Partial,
+    total: &'a mut Partial,
+}
+
+impl<F: Float> pulp::WithSimd for Accumulate<'_, F> {
+    type Output = ();
+
+    /// Plain loops, compiled for the instruction set at hand.
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Accumulate { tile, of_tile, total } = self;
+        let d = of_tile.means.len();
+        of_tile.count = (tile.len() / d) as f64;
+        of_tile.means.fill(0.0);
+        of_tile.squares.fill(0.0);
+        for row in tile.chunks_exact(d) {
+            of_tile.means.iter_mut().zip(row).for_each(|(sum, v)| *sum += v.f64());
+        }
+        of_tile.means.iter_mut().for_each(|sum| *sum /= of_tile.count);
+        for row in tile.chunks_exact(d) {
+            for ((square, mean), v) in of_tile.squares.iter_mut().zip(&of_tile.means).zip(row) {
+                let difference = v.f64() - mean;
+                *square += difference * difference;
             }
-            sums
-        })
-        .collect();
-    sum_in_order(parts.iter().map(Vec::as_slice))
+        }
+        total.merge(of_tile);
+    }
 }
 
 /// The covariance matrix Σ (x − mean)(x − mean)ᵀ / divisor. x: [n, d]. Returns [d, d], symmetric.
@@ -112,8 +190,8 @@ mod tests {
                 max_relative = 1e-9
             );
             assert_relative_eq!(cov, expected, epsilon = 1e-6);
-            let variances = column_variances(&far, &mean) * (n as f64 / (n as f64 - 1.0));
-            assert_relative_eq!(variances, cov.diag().to_owned(), max_relative = 1e-10);
+            let variances = Moments::of(&far, "x").map(|m| m.variances * (n as f64 / (n as f64 - 1.0)));
+            assert_relative_eq!(variances.unwrap_or_default(), cov.diag().to_owned(), max_relative = 1e-10);
         }
     }
 

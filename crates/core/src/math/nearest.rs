@@ -1,7 +1,7 @@
 //! The nearest of k candidates for each row, as one fused kernel.
 //!
 //! The nearest candidate maximises x·c − ½‖c‖². Candidates are packed in blocks of two vector
-//! registers, coordinate by coordinate; eight rows (four where there are few registers) meet a
+//! registers (one when they are few), coordinate by coordinate; eight rows (four where there are few registers) meet a
 //! block in registers, and the running best value and index stay in registers too: no score is
 //! ever written to memory. Writing the n × k scores and searching them afterwards costs 2–8 times
 //! as much as the products themselves (`docs/src/performance.md`).
@@ -24,7 +24,7 @@ pub trait Nearest: Float {
     #[doc(hidden)]
     fn squared_distances(candidates: &Candidates<Self>, rows: &[Self], distances: &mut [Self]);
     #[doc(hidden)]
-    fn block_width() -> usize;
+    fn lanes() -> usize;
 }
 
 /// Candidates (centroids, seeds) packed for the kernel.
@@ -43,7 +43,8 @@ impl<F: Nearest> Candidates<F> {
     /// Packs `count` candidates of `width` coordinates, given row after row.
     pub fn pack(rows: &[F], count: usize, width: usize) -> Self {
         assert_eq!(rows.len(), count * width, "candidates are given row after row");
-        let block = F::block_width();
+        // few candidates fill one register, many come two registers at a time
+        let block = if count <= F::lanes() { F::lanes() } else { 2 * F::lanes() };
         let blocks = count.div_ceil(block);
         let mut packed = vec![F::zero(); blocks * block * width];
         let mut offsets = vec![F::neg_infinity(); blocks * block];
@@ -90,11 +91,8 @@ impl<F: Nearest> Candidates<F> {
     }
 }
 
-/// Most rows that meet a block at once.
-const ROWS: usize = 8;
-
 macro_rules! kernel {
-    ($float:ident, $index:ident, $lanes:ident, $splat:ident, $splat_index:ident, $sub:ident, $fma:ident,
+    ($float:ident, $register:ident, $index:ident, $lanes:ident, $splat:ident, $splat_index:ident, $sub:ident, $fma:ident,
      $greater:ident, $select:ident, $select_index:ident, $simd:ident, $search:ident, $distances:ident) => {
         struct $search<'a> {
             candidates: &'a Candidates<$float>,
@@ -107,79 +105,77 @@ macro_rules! kernel {
 
             #[inline(always)]
             fn with_simd<S: Simd>(self, simd: S) {
-                let width = self.candidates.width;
-                let mut done = 0;
-                let total = self.labels.len();
                 // a row group fills the registers: 8 × 2 accumulators of 32, or 4 × 2 of 16
-                if S::REGISTER_COUNT >= 32 {
-                    while total - done >= ROWS {
-                        let rows = &self.rows[done * width..(done + ROWS) * width];
-                        group::<S, ROWS>(simd, self.candidates, rows, &mut self.labels[done..done + ROWS]);
-                        done += ROWS;
-                    }
+                match (S::REGISTER_COUNT >= 32, self.candidates.block > S::$lanes) {
+                    (true, true) => self.run::<S, 8, 2>(simd),
+                    (true, false) => self.run::<S, 8, 1>(simd),
+                    (false, true) => self.run::<S, 4, 2>(simd),
+                    (false, false) => self.run::<S, 4, 1>(simd),
                 }
-                while total - done >= 4 {
-                    let rows = &self.rows[done * width..(done + 4) * width];
-                    group::<S, 4>(simd, self.candidates, rows, &mut self.labels[done..done + 4]);
-                    done += 4;
-                }
-                while done < total {
-                    let rows = &self.rows[done * width..(done + 1) * width];
-                    group::<S, 1>(simd, self.candidates, rows, &mut self.labels[done..done + 1]);
-                    done += 1;
-                }
+            }
+        }
 
-                #[inline(always)]
-                fn group<S: Simd, const R: usize>(
-                    simd: S,
-                    candidates: &Candidates<$float>,
-                    rows: &[$float],
-                    labels: &mut [u32],
-                ) {
-                    let width = candidates.width;
-                    let block = 2 * S::$lanes;
-                    let x: [&[$float]; R] = std::array::from_fn(|r| &rows[r * width..(r + 1) * width]);
-                    let mut best = [simd.$splat($float::NEG_INFINITY); R];
-                    let mut from = [simd.$splat_index(0); R];
-                    for (b, (packed, offsets)) in candidates
-                        .packed
-                        .chunks_exact(block * width)
-                        .zip(candidates.offsets.chunks_exact(block))
-                        .enumerate()
-                    {
-                        let offsets = S::$simd(offsets).0;
-                        let (packed, _) = S::$simd(packed);
-                        let mut low = [offsets[0]; R];
-                        let mut high = [offsets[1]; R];
-                        for (j, c) in packed.chunks_exact(2).enumerate().take(width) {
-                            for r in 0..R {
-                                let value = simd.$splat(x[r][j]);
-                                low[r] = simd.$fma(value, c[0], low[r]);
-                                high[r] = simd.$fma(value, c[1], high[r]);
-                            }
-                        }
-                        // which half of which block a lane's best came from; the lane itself is its position
-                        let at = [simd.$splat_index(2 * b as $index), simd.$splat_index(2 * b as $index + 1)];
+        impl $search<'_> {
+            #[inline(always)]
+            fn run<S: Simd, const R: usize, const H: usize>(self, simd: S) {
+                let width = self.candidates.width;
+                let mut rows = self.rows.chunks_exact(R * width);
+                let mut labels = self.labels.chunks_exact_mut(R);
+                for (rows, labels) in (&mut rows).zip(&mut labels) {
+                    Self::group::<S, R, H>(simd, self.candidates, rows, labels);
+                }
+                for (row, label) in
+                    rows.remainder().chunks_exact(width).zip(labels.into_remainder().chunks_mut(1))
+                {
+                    Self::group::<S, 1, H>(simd, self.candidates, row, label);
+                }
+            }
+
+            /// R rows against all blocks of H registers.
+            #[inline(always)]
+            fn group<S: Simd, const R: usize, const H: usize>(
+                simd: S,
+                candidates: &Candidates<$float>,
+                rows: &[$float],
+                labels: &mut [u32],
+            ) {
+                let width = candidates.width;
+                let x: [&[$float]; R] = std::array::from_fn(|r| &rows[r * width..(r + 1) * width]);
+                let mut best = [simd.$splat($float::NEG_INFINITY); R];
+                // which register of all a lane's best came from; the lane itself is its position
+                let mut from = [simd.$splat_index(0); R];
+                let offsets = S::$simd(&candidates.offsets).0.chunks_exact(H);
+                let packed = S::$simd(&candidates.packed).0.chunks_exact(H * width);
+                for (b, (packed, offsets)) in packed.zip(offsets).enumerate() {
+                    let mut scores: [[S::$register; H]; R] = [std::array::from_fn(|h| offsets[h]); R];
+                    for (j, c) in packed.chunks_exact(H).enumerate().take(width) {
                         for r in 0..R {
-                            for (score, half) in [(low[r], at[0]), (high[r], at[1])] {
-                                let wins = simd.$greater(score, best[r]);
-                                best[r] = simd.$select(wins, score, best[r]);
-                                from[r] = simd.$select_index(wins, half, from[r]);
+                            let value = simd.$splat(x[r][j]);
+                            for h in 0..H {
+                                scores[r][h] = simd.$fma(value, c[h], scores[r][h]);
                             }
                         }
                     }
-                    for r in 0..R {
-                        let scores: &[$float] = pulp::bytemuck::cast_slice(std::slice::from_ref(&best[r]));
-                        let halves: &[$index] = pulp::bytemuck::cast_slice(std::slice::from_ref(&from[r]));
-                        let mut winner = (scores[0], halves[0] as usize * S::$lanes);
-                        for l in 1..S::$lanes {
-                            let index = halves[l] as usize * S::$lanes + l;
-                            if scores[l] > winner.0 || (scores[l] == winner.0 && index < winner.1) {
-                                winner = (scores[l], index);
-                            }
+                    for h in 0..H {
+                        let at = simd.$splat_index((H * b + h) as $index);
+                        for r in 0..R {
+                            let wins = simd.$greater(scores[r][h], best[r]);
+                            best[r] = simd.$select(wins, scores[r][h], best[r]);
+                            from[r] = simd.$select_index(wins, at, from[r]);
                         }
-                        labels[r] = winner.1 as u32;
                     }
+                }
+                for r in 0..R {
+                    let scores: &[$float] = pulp::bytemuck::cast_slice(std::slice::from_ref(&best[r]));
+                    let registers: &[$index] = pulp::bytemuck::cast_slice(std::slice::from_ref(&from[r]));
+                    let mut winner = (scores[0], registers[0] as usize * S::$lanes);
+                    for l in 1..S::$lanes {
+                        let index = registers[l] as usize * S::$lanes + l;
+                        if scores[l] > winner.0 || (scores[l] == winner.0 && index < winner.1) {
+                            winner = (scores[l], index);
+                        }
+                    }
+                    labels[r] = winner.1 as u32;
                 }
             }
         }
@@ -195,46 +191,54 @@ macro_rules! kernel {
 
             #[inline(always)]
             fn with_simd<S: Simd>(self, simd: S) {
-                let Candidates { width, block, ref packed, .. } = *self.candidates;
-                let padded = self.candidates.padded();
+                if self.candidates.block > S::$lanes {
+                    self.run::<S, 2>(simd)
+                } else {
+                    self.run::<S, 1>(simd)
+                }
+            }
+        }
+
+        impl $distances<'_> {
+            #[inline(always)]
+            fn run<S: Simd, const H: usize>(self, simd: S) {
+                let (width, padded) = (self.candidates.width, self.candidates.padded());
                 let mut rows = self.rows.chunks_exact(4 * width);
                 let mut out = self.distances.chunks_exact_mut(4 * padded);
-                for (x, d) in (&mut rows).zip(&mut out) {
-                    group::<S, 4>(simd, width, block, packed, x, d, padded);
+                for (rows, out) in (&mut rows).zip(&mut out) {
+                    Self::group::<S, 4, H>(simd, self.candidates, rows, out);
                 }
-                for (x, d) in
+                for (row, out) in
                     rows.remainder().chunks_exact(width).zip(out.into_remainder().chunks_exact_mut(padded))
                 {
-                    group::<S, 1>(simd, width, block, packed, x, d, padded);
+                    Self::group::<S, 1, H>(simd, self.candidates, row, out);
                 }
+            }
 
-                #[inline(always)]
-                fn group<S: Simd, const R: usize>(
-                    simd: S,
-                    width: usize,
-                    block: usize,
-                    packed: &[$float],
-                    rows: &[$float],
-                    distances: &mut [$float],
-                    padded: usize,
-                ) {
-                    let x: [&[$float]; R] = std::array::from_fn(|r| &rows[r * width..(r + 1) * width]);
-                    for (b, packed) in packed.chunks_exact(block * width).enumerate() {
-                        let mut low = [simd.$splat(0.0); R];
-                        let mut high = [simd.$splat(0.0); R];
-                        for (j, c) in S::$simd(packed).0.chunks_exact(2).enumerate().take(width) {
-                            for r in 0..R {
-                                let value = simd.$splat(x[r][j]);
-                                let (dl, dh) = (simd.$sub(value, c[0]), simd.$sub(value, c[1]));
-                                low[r] = simd.$fma(dl, dl, low[r]);
-                                high[r] = simd.$fma(dh, dh, high[r]);
+            #[inline(always)]
+            fn group<S: Simd, const R: usize, const H: usize>(
+                simd: S,
+                candidates: &Candidates<$float>,
+                rows: &[$float],
+                distances: &mut [$float],
+            ) {
+                let (width, padded) = (candidates.width, candidates.padded());
+                let x: [&[$float]; R] = std::array::from_fn(|r| &rows[r * width..(r + 1) * width]);
+                for (b, packed) in S::$simd(&candidates.packed).0.chunks_exact(H * width).enumerate() {
+                    let mut sums = [[simd.$splat(0.0); H]; R];
+                    for (j, c) in packed.chunks_exact(H).enumerate().take(width) {
+                        for r in 0..R {
+                            let value = simd.$splat(x[r][j]);
+                            for h in 0..H {
+                                let difference = simd.$sub(value, c[h]);
+                                sums[r][h] = simd.$fma(difference, difference, sums[r][h]);
                             }
                         }
-                        for r in 0..R {
-                            let at = r * padded + b * block;
-                            distances[at..at + block]
-                                .copy_from_slice(pulp::bytemuck::cast_slice(&[low[r], high[r]]));
-                        }
+                    }
+                    for r in 0..R {
+                        let at = r * padded + b * candidates.block;
+                        distances[at..at + candidates.block]
+                            .copy_from_slice(pulp::bytemuck::cast_slice(&sums[r]));
                     }
                 }
             }
@@ -247,16 +251,16 @@ macro_rules! kernel {
             fn squared_distances(candidates: &Candidates<Self>, rows: &[Self], distances: &mut [Self]) {
                 Arch::new().dispatch($distances { candidates, rows, distances });
             }
-            fn block_width() -> usize {
-                struct Width;
-                impl WithSimd for Width {
+            fn lanes() -> usize {
+                struct Lanes;
+                impl WithSimd for Lanes {
                     type Output = usize;
                     #[inline(always)]
                     fn with_simd<S: Simd>(self, _: S) -> usize {
-                        2 * S::$lanes
+                        S::$lanes
                     }
                 }
-                Arch::new().dispatch(Width)
+                Arch::new().dispatch(Lanes)
             }
         }
     };
@@ -264,6 +268,7 @@ macro_rules! kernel {
 
 kernel!(
     f32,
+    f32s,
     u32,
     F32_LANES,
     splat_f32s,
@@ -279,6 +284,7 @@ kernel!(
 );
 kernel!(
     f64,
+    f64s,
     u64,
     F64_LANES,
     splat_f64s,

@@ -8,8 +8,11 @@ use ndarray::{Array2, ArrayRef2, s};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Rows that one product takes at a time.
-const PRODUCT_ROWS: usize = 8 * ROW_TILE;
+/// Rows that one product takes at a time: a tile of 256 KiB stays in the second-level cache, where
+/// the product finds it right after it was copied.
+fn product_rows<F: Float>(d: usize) -> usize {
+    (256 * 1024 / size_of::<F>() / d.max(1)).next_multiple_of(ROW_TILE).min(8 * ROW_TILE)
+}
 
 /// Copies rows `range` of `x` into `tile`, one after the other, with `shift` subtracted.
 ///
@@ -41,9 +44,10 @@ pub fn product<F: Float>(x: &ArrayRef2<F>, shift: &[F], b: &Array2<F>) -> Array2
     let b = b.as_standard_layout();
     let right = MatRef::from_row_major_slice(b.as_slice().unwrap_or_default(), d, m);
     let mut out = vec![F::zero(); n * m];
-    out.par_chunks_mut(PRODUCT_ROWS * m.max(1)).enumerate().for_each_init(Vec::new, |tile, (i, out)| {
+    let step = product_rows::<F>(d);
+    out.par_chunks_mut(step * m.max(1)).enumerate().for_each_init(Vec::new, |tile, (i, out)| {
         let rows = out.len() / m;
-        centred_tile(x, i * PRODUCT_ROWS..i * PRODUCT_ROWS + rows, shift, tile);
+        centred_tile(x, i * step..i * step + rows, shift, tile);
         gemm(
             MatMut::from_row_major_slice_mut(out, rows, m),
             false,
@@ -64,8 +68,9 @@ pub fn transposed_product<F: Float>(x: &ArrayRef2<F>, shift: &[F], b: &ArrayRef2
         .map(|range| {
             let (mut tile, mut codes, mut part) = (Vec::new(), Vec::new(), vec![F::zero(); d * m]);
             let mut total = vec![0.0; d * m];
-            for start in range.clone().step_by(PRODUCT_ROWS) {
-                let rows = PRODUCT_ROWS.min(range.end - start);
+            let step = product_rows::<F>(d);
+            for start in range.clone().step_by(step) {
+                let rows = step.min(range.end - start);
                 centred_tile(x, start..start + rows, shift, &mut tile);
                 codes.resize(rows * m, F::zero());
                 let rows_of_x = MatRef::from_row_major_slice(&tile, rows, d);

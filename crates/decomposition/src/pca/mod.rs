@@ -32,9 +32,9 @@ use ndarray::{Array1, Array2, ArrayRef2, s};
 use routes::Spectrum;
 use serde::{Deserialize, Serialize};
 use unsup_core::estimator::Fit;
-use unsup_core::math::{column_means, column_variances};
+use unsup_core::math::Moments;
 use unsup_core::observe::Observer;
-use unsup_core::{Error, Float, Result, Seed, validate};
+use unsup_core::{Error, Float, Result, Seed};
 
 /// How many components to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -196,10 +196,10 @@ impl<F: Float> Fit<ArrayRef2<F>> for Pca {
     type Model = PcaModel<F>;
 
     fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<PcaModel<F>> {
-        validate::table(x, "x")?;
+        let Moments { means, variances } = Moments::of(x, "x")?;
         let (n, d) = x.dim();
         self.check(n, d)?;
-        let means = column_means(x);
+        let total = variances.sum() * n as f64 / (n as f64 - 1.0);
         let route = self.chosen_route(n, d);
         let spectrum = match route {
             Route::Randomized { oversamples, iterations } => {
@@ -211,7 +211,6 @@ impl<F: Float> Fit<ArrayRef2<F>> for Pca {
             Route::Covariance | Route::Auto => routes::covariance(x, &means)?,
         };
         let Spectrum { variances, directions } = spectrum;
-        let total = column_variances(x, &means).sum() * n as f64 / (n as f64 - 1.0);
         let k = self.kept(&variances, total).min(variances.len());
         let directions = fix_signs(directions.slice(s![..k, ..]).to_owned());
         Ok(PcaModel::new(

@@ -93,10 +93,12 @@ impl<F: Float> Transform<ArrayRef2<F>> for PcaModel<F> {
     type Code = Array2<F>;
 
     fn transform(&self, x: &ArrayRef2<F>) -> Result<Array2<F>> {
-        validate::table_of_width(x, self.mean.len(), "x")?;
+        validate::width(x, self.mean.len(), "x")?;
         let inverse = self.scales().mapv(|s| if s > 0.0 { F::of(1.0 / s) } else { F::zero() });
         let directions = &self.components.t() * &inverse;
-        Ok(math::product(x, self.mean.as_slice().unwrap_or_default(), &directions))
+        let codes = math::product(x, self.mean.as_slice().unwrap_or_default(), &directions);
+        validate::table_by_result(x, &codes, "x")?;
+        Ok(codes)
     }
 }
 

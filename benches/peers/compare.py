@@ -1,0 +1,129 @@
+"""Ours and theirs in alternation: same data, same start, same stopping rule, result compared."""
+import argparse
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+
+THREADS = os.environ.get("PEERS_THREADS", str(min(2, os.cpu_count() or 1)))
+for variable in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"]:
+    os.environ[variable] = THREADS
+
+import numpy as np  # noqa: E402  (after the number of threads is fixed)
+
+HERE = pathlib.Path(__file__).parent
+
+
+class Absent(Exception):
+    """A peer or a data set that is not here, and why."""
+
+
+class Ours:
+    """The Rust side, a process that keeps its arrays between jobs."""
+
+    def __init__(self, program):
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __call__(self, job):
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["seconds"], answer["quality"]
+
+
+def measure(workload, ours, repeats):
+    """Rounds of ours and each peer in turn. Returns {name: [(seconds, quality), ...]}."""
+    contenders = {"ours": lambda: ours(workload.job), **workload.peers}
+    results = {name: [] for name in contenders}
+    for repeat in range(repeats + 1):
+        for name, run in contenders.items():
+            result = run()
+            if repeat > 0:  # the first round warms caches and thread pools up
+                results[name].append(result)
+    return results
+
+
+def summarise(workload, results):
+    seconds = {name: [s for s, _ in runs] for name, runs in results.items()}
+    quality = {name: statistics.median(q for _, q in runs) for name, runs in results.items()}
+    fastest = min((name for name in seconds if name != "ours"), key=lambda name: statistics.median(seconds[name]))
+    ratios = sorted(a / b for a, b in zip(seconds["ours"], seconds[fastest]))
+    # as good as the peer: `tolerance` is how much worse than the best peer the quality may be
+    best = min if workload.less_is_better else max
+    peer = best(q for name, q in quality.items() if name != "ours")
+    worse = (quality["ours"] - peer if workload.less_is_better else peer - quality["ours"]) / abs(peer)
+    return {
+        "workload": workload.name,
+        "ratio": statistics.median(ratios), "low": ratios[0], "high": ratios[-1],
+        "ours": statistics.median(seconds["ours"]),
+        "peers": {name: statistics.median(s) for name, s in seconds.items() if name != "ours"},
+        "fastest": fastest, "worse": worse, "equal": worse <= workload.tolerance, "limit": workload.limit,
+    }
+
+
+def table(group, rows, absent, repeats):
+    lines = [
+        f"| {group} | ours, s | peers, s | ours / fastest | spread | result | limited by |",
+        "| --- | --: | --- | --: | --- | --- | --- |",
+    ]
+    for row in rows:
+        peers = ", ".join(f"{name} {seconds:.3g}" for name, seconds in row["peers"].items())
+        same = "as good" if row["equal"] else f"WORSE by {row['worse']:.1e}"
+        lines.append(
+            f"| {row['workload']} | {row['ours']:.3g} | {peers} | **{row['ratio']:.2f}** "
+            f"| {row['low']:.2f}–{row['high']:.2f} | {same} | {row['limit']} |"
+        )
+    lines += [f"| {name} | absent: {why} | | | | | |" for name, why in absent]
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--ours", required=True)
+    parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser.add_argument("--data", type=pathlib.Path, help="folder with mnist/train-images-idx3-ubyte.gz")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("groups", nargs="*", metavar="GROUP")
+    arguments = parser.parse_args()
+
+    sys.path.insert(0, str(HERE))
+    import group_kmeans
+    import group_pca
+
+    known = {"kmeans": group_kmeans, "pca": group_pca}
+    unknown = [g for g in arguments.groups if g not in known]
+    if unknown:
+        parser.error(f"no group {unknown[0]}; there are {', '.join(known)}")
+    ours = Ours(arguments.ours)
+    figures, failed = {}, False
+    for group in arguments.groups or known:
+        rows, absent = [], []
+        for make in known[group].WORKLOADS:
+            try:
+                workload = make(arguments.work, arguments.data)
+            except Absent as why:
+                absent.append((make.title, str(why)))
+                continue
+            row = summarise(workload, measure(workload, ours, arguments.repeats))
+            rows.append(row)
+            figures[f"{group}/{workload.key}"] = round(row["ratio"], 4)
+            failed |= not row["equal"]
+            print(f"{group}/{workload.key}: {row['ratio']:.3f} of {row['fastest']}", file=sys.stderr, flush=True)
+        text = table(group, rows, absent, arguments.repeats)
+        print(text + "\n")
+        machine = f"{platform.machine()}, {THREADS} threads, numpy {np.__version__}, {arguments.repeats} rounds in alternation"
+        heading = f"<!-- written by benches/peers/run {group} -->\n\nMedian seconds; {machine}. A ratio below 1 means that ours is faster.\n\n"
+        path = HERE.parent.parent / "docs" / "src" / "measured" / f"{group}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(heading + text + "\n")
+    print(json.dumps(figures))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

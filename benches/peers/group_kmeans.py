@@ -1,0 +1,79 @@
+"""k-means: 20 Lloyd iterations from given centroids, and greedy k-means++ alone."""
+import warnings
+
+import numpy as np
+
+from common import Workload, blobs, mnist, saved, timed
+
+SHAPES = [("mnist", None, 10), ("blobs_200k_32", (200_000, 32), 100), ("blobs_1m_16", (1_000_000, 16), 256),
+          ("blobs_100k_128", (100_000, 128), 1000)]
+warnings.filterwarnings("ignore")
+
+
+def load(folder, data, name, shape, k):
+    return mnist(folder, data) if shape is None else blobs(folder, *shape, k)
+
+
+def sklearn_lloyd(x, start, algorithm):
+    from sklearn.cluster import KMeans
+
+    spec = KMeans(len(start), init=start, n_init=1, max_iter=20, tol=0, algorithm=algorithm)
+    seconds, model = timed(lambda: spec.fit(x))
+    return seconds, float(model.inertia_)
+
+
+def faiss_lloyd(x, start):
+    import faiss
+
+    model = faiss.Kmeans(x.shape[1], len(start), niter=20, max_points_per_centroid=len(x), min_points_per_centroid=1)
+    seconds, _ = timed(lambda: model.train(x, init_centroids=start))
+    distances, _ = model.index.search(x, 1)
+    return seconds, float(distances.astype(np.float64).sum())
+
+
+def lloyd(name, shape, k):
+    def make(folder, data):
+        x, path = load(folder, data, name, shape, k)
+        start, start_path = saved(folder, f"start_{name}", lambda: x[np.random.default_rng(1).choice(len(x), k, False)])
+        peers = {"scikit-learn lloyd": lambda: sklearn_lloyd(x, start, "lloyd")}
+        if k < 1000:
+            peers["scikit-learn elkan"] = lambda: sklearn_lloyd(x, start, "elkan")
+        try:
+            import faiss  # noqa: F401
+
+            peers["faiss"] = lambda: faiss_lloyd(x, start)
+        except ImportError:
+            pass
+        limit = "memory bandwidth" if k < 32 else "FMA peak"
+        job = {"work": "lloyd", "x": path, "start": start_path, "iterations": 20}
+        # faiss splits a large cluster when one runs empty, scikit-learn and we take the farthest row:
+        # near-equal local minima differ by a few per mille
+        return Workload(f"lloyd_{name}", f"Lloyd ×20, {len(x):,} × {x.shape[1]}, k = {k}", job, peers, limit, tolerance=5e-3)
+
+    make.title = f"Lloyd ×20, {name}, k = {k}"
+    return make
+
+
+def seeding(name, shape, k):
+    def make(folder, data):
+        from sklearn.cluster import kmeans_plusplus
+
+        x, path = load(folder, data, name, shape, k)
+
+        def peer():
+            seconds, (centres, _) = timed(lambda: kmeans_plusplus(x, k, random_state=0))
+            inertia = 0.0
+            for block in np.array_split(x, 50):
+                squares = (block**2).sum(1)[:, None] - 2 * block @ centres.T + (centres**2).sum(1)
+                inertia += float(squares.min(1).sum())
+            return seconds, inertia
+
+        job = {"work": "seeding", "x": path, "k": k, "seed": 0}
+        return Workload(f"seeding_{name}", f"greedy k-means++, {len(x):,} × {x.shape[1]}, k = {k}", job,
+                        {"scikit-learn": peer}, "memory bandwidth", tolerance=0.1)
+
+    make.title = f"greedy k-means++, {name}, k = {k}"
+    return make
+
+
+WORKLOADS = [lloyd(*s) for s in SHAPES] + [seeding(*s) for s in SHAPES]

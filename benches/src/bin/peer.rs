@@ -1,0 +1,109 @@
+//! Our side of `benches/peers/run`: reads one job a line (JSON) from standard input, runs it on arrays
+//! read beforehand, and answers with its seconds and the quality of its result.
+
+use ndarray::{Array2, s};
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::HashMap;
+use std::io::{BufRead, Write};
+use std::time::Instant;
+use unsup::clustering::kmeans::{Init, greedy_kmeans_plus_plus};
+use unsup::core::data::npy;
+use unsup::decomposition::Route;
+use unsup::prelude::*;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+type Failure = Box<dyn std::error::Error>;
+
+#[derive(Deserialize)]
+#[serde(tag = "work", rename_all = "snake_case")]
+enum Job {
+    /// `iterations` of Lloyd from the given centroids
+    Lloyd { x: String, start: String, iterations: usize },
+    /// greedy k-means++ alone
+    Seeding { x: String, k: usize, seed: u64 },
+    /// PCA by one route
+    Pca { x: String, components: usize, route: String },
+    /// the projection onto the components, fitted outside the clock
+    Project { x: String, components: usize },
+}
+
+#[derive(Default)]
+struct Arrays(HashMap<String, Array2<f32>>);
+
+impl Arrays {
+    fn get(&mut self, path: &str) -> Result<&Array2<f32>, Failure> {
+        if !self.0.contains_key(path) {
+            self.0.insert(path.to_owned(), npy::read_table(path)?);
+        }
+        self.0.get(path).ok_or_else(|| path.into())
+    }
+}
+
+fn timed<T>(work: impl FnOnce() -> unsup::Result<T>) -> Result<(f64, T), Failure> {
+    let start = Instant::now();
+    let result = work()?;
+    Ok((start.elapsed().as_secs_f64(), result))
+}
+
+/// Seconds, and a number that says how good the result is.
+fn run(job: &Job, arrays: &mut Arrays) -> Result<(f64, f64), Failure> {
+    match job {
+        Job::Lloyd { x, start, iterations } => {
+            let start = arrays.get(start)?.mapv(f64::from);
+            let spec = KMeans::new(start.nrows())
+                .init(Init::Centroids(start))
+                .max_iterations(*iterations)
+                .tolerance(0.0);
+            let x = arrays.get(x)?;
+            let (seconds, model) = timed(|| spec.fit(x))?;
+            Ok((seconds, model.inertia()))
+        }
+        Job::Seeding { x, k, seed } => {
+            let x = arrays.get(x)?;
+            let (seconds, rows) = timed(|| greedy_kmeans_plus_plus(x, *k, Seed::new(*seed)))?;
+            let start = x.select(ndarray::Axis(0), &rows).mapv(f64::from);
+            // the inertia of the seeds themselves: one assignment, no update
+            let mut stop = |event: &unsup::core::observe::Event<'_>| match event {
+                unsup::core::observe::Event::Progress { .. } => std::ops::ControlFlow::Break(()),
+                _ => std::ops::ControlFlow::Continue(()),
+            };
+            let model = KMeans::new(*k).init(Init::Centroids(start)).fit_observed(x, &mut stop)?;
+            Ok((seconds, model.inertia()))
+        }
+        Job::Pca { x, components, route } => {
+            let route = match route.as_str() {
+                "covariance" => Route::Covariance,
+                "svd" => Route::Svd,
+                _ => Route::RANDOMIZED,
+            };
+            let x = arrays.get(x)?;
+            let (seconds, model) = timed(|| Pca::new().components(*components).route(route).fit(x))?;
+            Ok((seconds, model.explained_variance().sum()))
+        }
+        Job::Project { x, components } => {
+            let x = arrays.get(x)?;
+            let model = Pca::new().components(*components).fit(&x.slice(s![..5000.min(x.nrows()), ..]))?;
+            let (seconds, codes) = timed(|| model.transform(x))?;
+            Ok((seconds, codes.iter().map(|&v| f64::from(v).powi(2)).sum()))
+        }
+    }
+}
+
+fn main() -> Result<(), Failure> {
+    let mut arrays = Arrays::default();
+    for line in std::io::stdin().lock().lines() {
+        let answer = match serde_json::from_str(&line?)
+            .map_err(Failure::from)
+            .and_then(|job| run(&job, &mut arrays))
+        {
+            Ok((seconds, quality)) => json!({ "seconds": seconds, "quality": quality }),
+            Err(error) => json!({ "error": error.to_string() }),
+        };
+        println!("{answer}");
+        std::io::stdout().flush()?;
+    }
+    Ok(())
+}
