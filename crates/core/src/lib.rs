@@ -12,6 +12,7 @@
 //! | [`math`] | products, decompositions, the fused nearest-centroid kernel |
 //! | [`data`] | bundled and synthetic data, readers, splits, scaling |
 //! | [`metrics`] | agreement of clusterings, silhouette, accuracy, AUROC, Dice |
+//! | `plot` (feature `plot`) | scatter plots, curves, image grids and overlays as PNG and SVG |
 //! | [`store`] | one file per model: safetensors with a typed header |
 //! | [`fs`] | atomic writes |
 //! | [`float`] | the two element types, `f32` and `f64` |
@@ -30,6 +31,8 @@ pub mod fs;
 pub mod math;
 pub mod metrics;
 pub mod observe;
+#[cfg(feature = "plot")]
+pub mod plot;
 pub mod seed;
 pub mod store;
 pub mod validate;

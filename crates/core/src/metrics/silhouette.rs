@@ -95,14 +95,9 @@ fn block_silhouettes(
     let mut within = vec![0.0; rows.len()];
     let mut nearest = vec![f64::INFINITY; rows.len()];
     for (cluster, range) in ranges.iter().enumerate() {
-        let mut sums = vec![0.0; rows.len()];
-        for start in range.clone().step_by(TILE) {
-            let tile = start..range.end.min(start + TILE);
-            for (sum, row) in sums.iter_mut().zip(rows.clone()) {
-                *sum += summed_distance(points, row, tile.clone());
-            }
-        }
-        for (i, &sum) in sums.iter().enumerate() {
+        let sums =
+            pulp::Arch::new().dispatch(SummedDistances { points, rows: rows.clone(), others: range.clone() });
+        for (i, &sum) in sums[..rows.len()].iter().enumerate() {
             if own[i] == cluster {
                 within[i] = sum / (range.len() - 1) as f64;
             } else {
@@ -118,17 +113,42 @@ fn block_silhouettes(
     (0..rows.len()).map(silhouette).collect()
 }
 
-/// The distances from one column of `points` to a run of others, added up.
-fn summed_distance(points: &Array2<f64>, row: usize, tile: Range<usize>) -> f64 {
-    let mut square = [0.0; TILE];
-    for feature in points.rows() {
-        let value = feature[row];
-        let others = feature.slice(ndarray::s![tile.clone()]);
-        for (s, &other) in square.iter_mut().zip(&others) {
-            *s += (value - other) * (value - other);
+/// The distances from each of a few columns of `points` to a run of others, added up, compiled for the widest
+/// registers that the machine has. Neighbouring lanes hold different points, so that the width changes no bit.
+struct SummedDistances<'a> {
+    points: &'a Array2<f64>,
+    rows: Range<usize>,
+    others: Range<usize>,
+}
+
+impl pulp::WithSimd for SummedDistances<'_> {
+    type Output = [f64; ROWS];
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> [f64; ROWS] {
+        let n = self.points.ncols();
+        let Some(points) = self.points.as_slice() else { return [0.0; ROWS] };
+        let mut sums = [0.0; ROWS];
+        for start in self.others.clone().step_by(TILE) {
+            let tile = start..self.others.end.min(start + TILE);
+            for (sum, row) in sums.iter_mut().zip(self.rows.clone()) {
+                let mut square = [0.0; TILE];
+                for feature in points.chunks_exact(n) {
+                    let value = feature[row];
+                    for (s, &other) in square.iter_mut().zip(&feature[tile.clone()]) {
+                        *s += (value - other) * (value - other);
+                    }
+                }
+                // The unused end of the last tile holds zeros.
+                let mut lanes = [0.0; 8];
+                for eight in square.chunks_exact(8) {
+                    lanes.iter_mut().zip(eight).for_each(|(lane, s)| *lane += s.sqrt());
+                }
+                *sum += lanes.iter().sum::<f64>();
+            }
         }
+        sums
     }
-    square[..tile.len()].iter().map(|s| s.sqrt()).sum()
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 mod memory;
 mod metrics;
+#[cfg(feature = "plot")]
+mod plot;
 mod readers;
 mod store;
 

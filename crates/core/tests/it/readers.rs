@@ -262,7 +262,7 @@ const CONSTANT: usize = 512 * 1024;
 const PER_BYTE: usize = 1032 * 8 * 3;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
     #[test]
     fn a_mutated_file_is_an_error_that_names_it_or_a_value_it_warrants(
         mutations in proptest::collection::vec(mutation(), 1..4),
