@@ -17,7 +17,7 @@ pub fn write_atomic(
     let path = path.as_ref();
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let attempt = || -> io::Result<()> {
-        let temporary = tempfile::NamedTempFile::new_in(folder)?;
+        let temporary = temporary_in(folder)?;
         let mut writer = BufWriter::new(temporary.as_file());
         write(&mut writer)?;
         writer.flush()?;
@@ -27,6 +27,14 @@ pub fn write_atomic(
         Ok(())
     };
     attempt().map_err(|e| Error::io(path, e))
+}
+
+/// A temporary file that, once renamed, others may read as they may read any new file.
+fn temporary_in(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
+    builder.tempfile_in(folder)
 }
 
 #[cfg(test)]
@@ -44,6 +52,10 @@ mod tests {
         });
         assert!(matches!(failed, Err(Error::Io { path: p, .. }) if p == path));
         assert_eq!(std::fs::read(&path)?, b"first");
+        let plain = folder.path().join("plain");
+        std::fs::write(&plain, b"")?;
+        assert_eq!(std::fs::metadata(&path)?.permissions(), std::fs::metadata(&plain)?.permissions());
+        std::fs::remove_file(plain)?;
         assert_eq!(std::fs::read_dir(folder.path())?.count(), 1);
         Ok(())
     }
