@@ -27,7 +27,7 @@ pub struct Questions<M, F> {
     pub history: fn(&M) -> Option<&History>,
 }
 
-/// Checks every clause of the [module](self) on the table x [n, d] and panics where one is broken.
+/// Checks every clause of the [module](self) on the table x `[n, d]` and panics where one is broken.
 /// `f32` and `f64` must agree to `tolerance`, relative to the largest number of the answer.
 ///
 /// # Panics

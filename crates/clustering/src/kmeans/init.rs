@@ -18,7 +18,7 @@ pub enum Init {
     KMeansPlusPlus,
     /// k distinct rows, drawn with probability proportional to their weights.
     Random,
-    /// These centroids. [k, d]
+    /// These centroids. `[k, d]`
     Centroids(Array2<f64>),
 }
 
@@ -52,7 +52,7 @@ impl Init {
     }
 }
 
-/// The rows that greedy k-means++ chooses as seeds. x: [n, d]. Returns k row numbers, in the order
+/// The rows that greedy k-means++ chooses as seeds. x: `[n, d]`. Returns k row numbers, in the order
 /// in which they were chosen; they are distinct as long as there are k distinct rows.
 ///
 /// Cost: n·d·k·(2 + ln k) operations in k passes over the data. Expected inertia within a factor
@@ -98,7 +98,7 @@ struct Seeding<'a, F> {
     x: &'a ArrayRef2<F>,
     weights: Option<&'a [f64]>,
     shift: &'a [F],
-    /// squared distance from the nearest seed [n]
+    /// squared distance from the nearest seed `[n]`
     distances: Vec<F>,
     blocks: Vec<Block<F>>,
 }
@@ -108,7 +108,7 @@ struct Block<F> {
     start: usize,
     /// Σ w·distance² over the block
     potential: f64,
-    /// what the distances would become with each trial as a seed: [rows, trials]
+    /// what the distances would become with each trial as a seed: `[rows, trials]`
     trial_distances: Vec<F>,
     trial_potentials: Vec<f64>,
 }

@@ -14,7 +14,7 @@ use unsup_core::observe::{Event, History, Observer, Stop};
 /// One start, from its first centroids to its end.
 #[derive(Debug)]
 pub(super) struct Run<F> {
-    /// [k, d] row after row, relative to the shift
+    /// `[k, d]` row after row, relative to the shift
     pub(super) centroids: Vec<F>,
     pub(super) labels: Vec<u32>,
     pub(super) inertia: f64,
@@ -34,9 +34,9 @@ pub(super) struct Lloyd<'a, F> {
 /// What one chunk of rows contributes.
 struct Chunk {
     rows: Range<usize>,
-    /// Σ w·x of each cluster [k, d]
+    /// Σ w·x of each cluster `[k, d]`
     sums: Vec<f64>,
-    /// Σ w of each cluster [k]
+    /// Σ w of each cluster `[k]`
     weights: Vec<f64>,
     inertia: f64,
     changed: bool,

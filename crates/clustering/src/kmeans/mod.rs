@@ -106,7 +106,7 @@ impl KMeans {
         self
     }
 
-    /// Learns from rows that count `weights` times each. x: [n, d], weights: [n].
+    /// Learns from rows that count `weights` times each. x: `[n, d]`, weights: `[n]`.
     ///
     /// A row of weight 0 is labelled but neither moves a centroid nor becomes one.
     ///
@@ -189,7 +189,7 @@ impl KMeans {
     }
 }
 
-/// x: [n, d].
+/// x: `[n, d]`.
 ///
 /// # Errors
 /// [`Error::Empty`], [`Error::NonFinite`] (with row and column); [`Error::TooFewRows`] when k > n;

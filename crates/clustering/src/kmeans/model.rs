@@ -13,7 +13,7 @@ use unsup_core::{Result, validate};
 #[derive(Debug, Clone, PartialEq)]
 pub struct KMeansModel<F> {
     spec: KMeans,
-    /// [k, d], relative to the shift: the numbers that the kernel compares
+    /// `[k, d]`, relative to the shift: the numbers that the kernel compares
     centred: Vec<F>,
     shift: Array1<F>,
     centroids: Array2<F>,
@@ -42,13 +42,13 @@ impl<F: Nearest> KMeansModel<F> {
         &self.spec
     }
 
-    /// The centroids, one a row. [k, d]
+    /// The centroids, one a row. `[k, d]`
     pub fn centroids(&self) -> &Array2<F> {
         &self.centroids
     }
 
     /// The cluster of each row that the model was fitted on: the same as [`predict`](Predict::predict)
-    /// gives. [n]
+    /// gives. `[n]`
     pub fn labels(&self) -> &Array1<usize> {
         &self.labels
     }
@@ -72,7 +72,7 @@ impl<F: Nearest> KMeansModel<F> {
     }
 
     /// Writes the cluster of each row of `x` into `labels`, without allocating n values.
-    /// x: [n, d], labels: [n].
+    /// x: `[n, d]`, labels: `[n]`.
     ///
     /// # Errors
     /// As [`predict`](Predict::predict); [`Error::Shape`](unsup_core::Error::Shape) when `labels` has
@@ -104,7 +104,7 @@ impl<F: Nearest> KMeansModel<F> {
     }
 }
 
-/// The nearest centroid of each row; on a tie the one of lower index. x: [n, d]. Returns [n].
+/// The nearest centroid of each row; on a tie the one of lower index. x: `[n, d]`. Returns `[n]`.
 impl<F: Nearest> Predict<ArrayRef2<F>> for KMeansModel<F> {
     fn predict(&self, x: &ArrayRef2<F>) -> Result<Array1<usize>> {
         let mut labels = vec![0; x.nrows()];
@@ -113,7 +113,7 @@ impl<F: Nearest> Predict<ArrayRef2<F>> for KMeansModel<F> {
     }
 }
 
-/// The distances to all centroids, in units of the data. x: [n, d]. Returns [n, k].
+/// The distances to all centroids, in units of the data. x: `[n, d]`. Returns `[n, k]`.
 impl<F: Nearest> Transform<ArrayRef2<F>> for KMeansModel<F> {
     type Code = Array2<F>;
 
@@ -143,7 +143,7 @@ impl<F: Nearest> Transform<ArrayRef2<F>> for KMeansModel<F> {
     }
 }
 
-/// The squared distance to the nearest centroid, in squared units of the data. x: [n, d]. Returns [n].
+/// The squared distance to the nearest centroid, in squared units of the data. x: `[n, d]`. Returns `[n]`.
 impl<F: Nearest> AnomalyScore<ArrayRef2<F>> for KMeansModel<F> {
     fn anomaly_score(&self, x: &ArrayRef2<F>) -> Result<Array1<f64>> {
         let distances = self.transform(x)?;

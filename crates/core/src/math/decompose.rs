@@ -16,20 +16,20 @@ use rayon::prelude::*;
 /// The eigen-decomposition of a symmetric matrix.
 #[derive(Debug, Clone)]
 pub struct Eigen {
-    /// From the largest down. [d]
+    /// From the largest down. `[d]`
     pub values: Array1<f64>,
-    /// One eigenvector a row, of length 1, in the order of the values. [d, d]
+    /// One eigenvector a row, of length 1, in the order of the values. `[d, d]`
     pub vectors: Array2<f64>,
 }
 
 /// The thin singular value decomposition a = u · diag(s) · vt.
 #[derive(Debug, Clone)]
 pub struct Svd {
-    /// Left singular vectors, one a column. [n, min(n, d)]
+    /// Left singular vectors, one a column. `[n, min(n, d)]`
     pub u: Array2<f64>,
-    /// Singular values, from the largest down. [min(n, d)]
+    /// Singular values, from the largest down. `[min(n, d)]`
     pub s: Array1<f64>,
-    /// Right singular vectors, one a row. [min(n, d), d]
+    /// Right singular vectors, one a row. `[min(n, d), d]`
     pub vt: Array2<f64>,
 }
 
@@ -45,7 +45,7 @@ fn square(a: &ArrayRef2<f64>, what: &'static str) -> Result<usize> {
     }
 }
 
-/// Eigenvalues and eigenvectors of a symmetric matrix (its lower triangle is read). a: [d, d].
+/// Eigenvalues and eigenvectors of a symmetric matrix (its lower triangle is read). a: `[d, d]`.
 ///
 /// # Errors
 /// [`Error::Shape`] when `a` is not square, [`Error::Numerical`] when the iteration fails (NaN).
@@ -71,7 +71,7 @@ pub fn symmetric_eigen(a: &ArrayRef2<f64>) -> Result<Eigen> {
     })
 }
 
-/// The thin SVD of a. a: [n, d].
+/// The thin SVD of a. a: `[n, d]`.
 ///
 /// # Errors
 /// [`Error::Numerical`] when the iteration fails (NaN).
@@ -100,7 +100,7 @@ pub fn svd(a: &ArrayRef2<f64>) -> Result<Svd> {
     })
 }
 
-/// The lower Cholesky factor l with l·lᵀ = a. a: [d, d], symmetric positive definite.
+/// The lower Cholesky factor l with l·lᵀ = a. a: `[d, d]`, symmetric positive definite.
 ///
 /// # Errors
 /// [`Error::Numerical`] when `a` is not positive definite.
@@ -135,8 +135,8 @@ fn householder(a: &mut Mat<f64>) -> Mat<f64> {
     coefficients
 }
 
-/// An orthonormal basis of the columns of a, by Householder reflections. a: [d, m], m ≤ d.
-/// Returns [d, m].
+/// An orthonormal basis of the columns of a, by Householder reflections. a: `[d, m]`, m ≤ d.
+/// Returns `[d, m]`.
 pub fn orthonormal(a: &ArrayRef2<f64>) -> Array2<f64> {
     let (d, m) = a.dim();
     let mut factored = to_faer(a);
@@ -160,7 +160,7 @@ pub fn orthonormal(a: &ArrayRef2<f64>) -> Array2<f64> {
 /// RᵀR = (x − shift)ᵀ(x − shift). Each chunk is stacked under the factor so far and factored again:
 /// backward stable as Householder QR is, in one pass over the rows, with no more memory than a few
 /// d × d matrices. Rows are widened to `f64` before the shift is taken off.
-/// x: [n, d], shift: [d]. Returns [min(n, d), d].
+/// x: `[n, d]`, shift: `[d]`. Returns `[min(n, d), d]`.
 pub fn triangular_factor<F: Float>(x: &ArrayRef2<F>, shift: &Array1<f64>) -> Array2<f64> {
     let (n, d) = x.dim();
     let groups = (n / (20 * d.max(1))).clamp(4, 32);

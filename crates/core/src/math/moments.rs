@@ -14,15 +14,15 @@ use rayon::prelude::*;
 /// The mean and the variance of each column.
 #[derive(Debug, Clone)]
 pub struct Moments {
-    /// [d]
+    /// `[d]`
     pub means: Array1<f64>,
-    /// About the mean, divided by n (not n − 1). [d]
+    /// About the mean, divided by n (not n − 1). `[d]`
     pub variances: Array1<f64>,
 }
 
 impl Moments {
     /// Both moments of a valid table, in one pass over it: the sums of a tile that is in the cache are
-    /// taken about its own mean, and tiles are merged (Chan, Golub & LeVeque 1983). x: [n, d].
+    /// taken about its own mean, and tiles are merged (Chan, Golub & LeVeque 1983). x: `[n, d]`.
     ///
     /// # Errors
     /// Those of [`validate::table`](crate::validate::table), found on the way.
@@ -43,7 +43,7 @@ impl Moments {
     }
 }
 
-/// The mean of each column. x: [n, d]. Returns [d], in `f64`.
+/// The mean of each column. x: `[n, d]`. Returns `[d]`, in `f64`.
 pub fn column_means<F: Float>(x: &ArrayRef2<F>) -> Array1<f64> {
     Moments::of(x, "x").map_or_else(|_| Array1::from_elem(x.ncols(), f64::NAN), |moments| moments.means)
 }
@@ -119,7 +119,7 @@ impl<F: Float> pulp::WithSimd for Accumulate<'_, F> {
     }
 }
 
-/// The covariance matrix Σ (x − mean)(x − mean)ᵀ / divisor. x: [n, d]. Returns [d, d], symmetric.
+/// The covariance matrix Σ (x − mean)(x − mean)ᵀ / divisor. x: `[n, d]`. Returns `[d, d]`, symmetric.
 ///
 /// Only one triangle is computed. Products are formed in the element type over 512 rows at a
 /// time and added up in `f64`. Cost: n·d² multiply-adds; memory: a few d × d matrices.

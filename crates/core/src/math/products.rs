@@ -38,7 +38,7 @@ pub(super) fn gemm<F: Float>(
     matmul(out, if accumulate { Accum::Add } else { Accum::Replace }, left, right, F::one(), Par::Seq);
 }
 
-/// (x − shift) · b. x: [n, d], b: [d, m]. Returns [n, m].
+/// (x − shift) · b. x: `[n, d]`, b: `[d, m]`. Returns `[n, m]`.
 pub fn product<F: Float>(x: &ArrayRef2<F>, shift: &[F], b: &Array2<F>) -> Array2<F> {
     let ((n, d), m) = (x.dim(), b.ncols());
     let b = b.as_standard_layout();
@@ -59,7 +59,7 @@ pub fn product<F: Float>(x: &ArrayRef2<F>, shift: &[F], b: &Array2<F>) -> Array2
 }
 
 /// (x − shift)ᵀ · (x − shift) · b in one pass over x: the step of a power iteration on the
-/// scatter matrix, which is never formed. x: [n, d], b: [d, m]. Returns [d, m] in `f64`.
+/// scatter matrix, which is never formed. x: `[n, d]`, b: `[d, m]`. Returns `[d, m]` in `f64`.
 pub fn transposed_product<F: Float>(x: &ArrayRef2<F>, shift: &[F], b: &ArrayRef2<f64>) -> Array2<f64> {
     let ((n, d), m) = (x.dim(), b.ncols());
     let b: Vec<F> = b.iter().map(|&v| F::of(v)).collect();

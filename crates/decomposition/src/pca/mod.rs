@@ -1,6 +1,6 @@
 //! Principal component analysis: the orthogonal directions of greatest variance.
 //!
-//! The centred table X_c [n, d] is described by k orthonormal directions v₁ … v_k such that each
+//! The centred table X_c `[n, d]` is described by k orthonormal directions v₁ … v_k such that each
 //! captures as much of the variance left by those before it as a direction can. The field derives
 //! them in two ways, and both are here, with a third for large tables:
 //!
@@ -185,7 +185,7 @@ impl Pca {
     }
 }
 
-/// x: [n, d], n ≥ 2.
+/// x: `[n, d]`, n ≥ 2.
 ///
 /// # Errors
 /// [`Error::Empty`], [`Error::NonFinite`] (with row and column); [`Error::TooFewRows`] when n = 1;

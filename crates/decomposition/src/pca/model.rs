@@ -13,7 +13,7 @@ pub struct PcaModel<F> {
     spec: Pca,
     route: Route,
     mean: Array1<F>,
-    /// [k, d]
+    /// `[k, d]`
     components: Array2<F>,
     explained_variance: Array1<f64>,
     total_variance: f64,
@@ -44,22 +44,22 @@ impl<F: Float> PcaModel<F> {
         self.route
     }
 
-    /// The mean of the rows. [d]
+    /// The mean of the rows. `[d]`
     pub fn mean(&self) -> &Array1<F> {
         &self.mean
     }
 
-    /// The directions, orthonormal, from the greatest variance down, one a row. [k, d]
+    /// The directions, orthonormal, from the greatest variance down, one a row. `[k, d]`
     pub fn components(&self) -> &Array2<F> {
         &self.components
     }
 
-    /// The variance along each direction (divided by n − 1), in squared units of the data. [k]
+    /// The variance along each direction (divided by n − 1), in squared units of the data. `[k]`
     pub fn explained_variance(&self) -> &Array1<f64> {
         &self.explained_variance
     }
 
-    /// The share of the total variance along each direction; 0 for constant data. [k]
+    /// The share of the total variance along each direction; 0 for constant data. `[k]`
     pub fn explained_variance_ratio(&self) -> Array1<f64> {
         let total = self.total_variance;
         self.explained_variance.mapv(|v| if total > 0.0 { v / total } else { 0.0 })
@@ -70,7 +70,7 @@ impl<F: Float> PcaModel<F> {
         self.total_variance
     }
 
-    /// The singular values of the centred table: √((n − 1)·variance). [k]
+    /// The singular values of the centred table: √((n − 1)·variance). `[k]`
     pub fn singular_values(&self) -> Array1<f64> {
         self.explained_variance.mapv(|v| (v * (self.rows as f64 - 1.0)).sqrt())
     }
@@ -87,7 +87,7 @@ impl<F: Float> PcaModel<F> {
     }
 }
 
-/// x: [n, d]. Returns the codes [n, k]: coordinates along the components, in units of the data, or
+/// x: `[n, d]`. Returns the codes [n, k]: coordinates along the components, in units of the data, or
 /// in standard deviations when whitening.
 impl<F: Float> Transform<ArrayRef2<F>> for PcaModel<F> {
     type Code = Array2<F>;
@@ -102,7 +102,7 @@ impl<F: Float> Transform<ArrayRef2<F>> for PcaModel<F> {
     }
 }
 
-/// z: [n, k]. Returns the rows [n, d] that have these codes and nothing outside the components.
+/// z: `[n, k]`. Returns the rows `[n, d]` that have these codes and nothing outside the components.
 impl<F: Float> InverseTransform<ArrayRef2<F>> for PcaModel<F> {
     type Output = Array2<F>;
 
@@ -116,7 +116,7 @@ impl<F: Float> InverseTransform<ArrayRef2<F>> for PcaModel<F> {
 }
 
 /// The squared distance from the plane of the components: ‖x − x̂‖², in squared units of the data.
-/// x: [n, d]. Returns [n].
+/// x: `[n, d]`. Returns `[n]`.
 impl<F: Float> AnomalyScore<ArrayRef2<F>> for PcaModel<F> {
     fn anomaly_score(&self, x: &ArrayRef2<F>) -> Result<Array1<f64>> {
         let rebuilt = self.inverse_transform(&self.transform(x)?)?;

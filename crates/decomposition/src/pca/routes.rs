@@ -8,9 +8,9 @@ use unsup_core::{Float, Result, Seed};
 
 /// Variances from the largest down, and a direction of length 1 for each.
 pub(super) struct Spectrum {
-    /// [m]
+    /// `[m]`
     pub(super) variances: Array1<f64>,
-    /// [m, d]
+    /// `[m, d]`
     pub(super) directions: Array2<f64>,
 }
 

@@ -72,7 +72,7 @@ impl LinearProbe {
         self
     }
 
-    /// Learns to tell the labels from the features. features: [n, d]; labels: [n], classes from 0; the
+    /// Learns to tell the labels from the features. features: `[n, d]`; labels: `[n]`, classes from 0; the
     /// number of classes is the largest label + 1.
     ///
     /// # Errors
@@ -169,7 +169,7 @@ struct Softmax<'a> {
 }
 
 impl Softmax<'_> {
-    /// parameters: W [k, d], then b [k].
+    /// parameters: W `[k, d]`, then b `[k]`.
     fn value(&self, parameters: &[f64], gradient: &mut [f64]) -> f64 {
         let ((n, d), k) = (self.z.dim(), self.classes);
         let (weights, bias) = parameters.split_at(k * d);

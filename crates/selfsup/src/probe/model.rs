@@ -35,12 +35,12 @@ impl<F: Float> LinearProbeModel<F> {
         &self.spec
     }
 
-    /// The weights on standardised features. [k, d]
+    /// The weights on standardised features. `[k, d]`
     pub fn weights(&self) -> &Array2<f64> {
         &self.weights
     }
 
-    /// The bias of each class. [k]
+    /// The bias of each class. `[k]`
     pub fn bias(&self) -> &Array1<f64> {
         &self.bias
     }
@@ -50,7 +50,7 @@ impl<F: Float> LinearProbeModel<F> {
         &self.history
     }
 
-    /// The probability of each class. features: [n, d]. Returns [n, k]; rows sum to 1.
+    /// The probability of each class. features: `[n, d]`. Returns `[n, k]`; rows sum to 1.
     ///
     /// # Errors
     /// When the width is not that of the fit, or a value is not finite.
@@ -64,7 +64,7 @@ impl<F: Float> LinearProbeModel<F> {
     }
 }
 
-/// The most probable class of each row; on a tie the lower one. features: [n, d]. Returns [n].
+/// The most probable class of each row; on a tie the lower one. features: `[n, d]`. Returns `[n]`.
 impl<F: Float> Predict<ArrayRef2<F>> for LinearProbeModel<F> {
     fn predict(&self, features: &ArrayRef2<F>) -> Result<Array1<usize>> {
         let probabilities = self.probabilities(features)?;

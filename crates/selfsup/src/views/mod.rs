@@ -125,7 +125,7 @@ impl Views {
         self.0.iter().try_for_each(View::check)
     }
 
-    /// A view of each image. images: [n, c, h, w], f32. Returns the same shape, on the same device.
+    /// A view of each image. images: `[n, c, h, w]`, f32. Returns the same shape, on the same device.
     ///
     /// # Errors
     /// [`Error::Shape`] when `images` has not four axes; [`Error::Parameter`] as [`check`](Self::check);
