@@ -25,6 +25,9 @@ pub use unsup_core as core;
 pub use unsup_core::ndarray;
 pub use unsup_core::{Error, Float, Result, Seed};
 
+#[cfg(feature = "nn")]
+pub use unsup_core::candle;
+
 #[cfg(feature = "clustering")]
 pub use unsup_clustering as clustering;
 #[cfg(feature = "decomposition")]
@@ -48,3 +51,13 @@ pub mod prelude {
     #[cfg(feature = "decomposition")]
     pub use unsup_decomposition::Pca;
 }
+
+#[cfg(all(
+    doctest,
+    feature = "clustering",
+    feature = "decomposition",
+    feature = "generative",
+    feature = "selfsup"
+))]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
