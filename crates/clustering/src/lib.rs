@@ -13,7 +13,8 @@
 //!
 //! let x = array![[0.0, 0.1], [0.2, 0.0], [9.0, 9.1], [9.2, 8.9]];
 //! let model = KMeans::new(2).seed(7).fit(&x)?;
-//! assert_eq!(model.predict(&array![[0.1, 0.1], [9.0, 9.0]])?, [model.labels()[0], model.labels()[2]].into());
+//! let nearest = model.predict(&array![[0.1, 0.1], [9.0, 9.0]])?;
+//! assert_eq!((nearest[0], nearest[1]), (model.labels()[0], model.labels()[2]));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

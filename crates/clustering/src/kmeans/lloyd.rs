@@ -8,7 +8,7 @@ use ndarray::ArrayRef2;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::{ControlFlow, Range};
-use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile, chunks};
+use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile, chunks, squared_distance};
 use unsup_core::observe::{Event, History, Observer, Stop};
 
 /// One start, from its first centroids to its end.
@@ -228,7 +228,7 @@ impl<F: Nearest> WithSimd for Accumulate<'_, F> {
     type Output = ();
 
     /// Plain loops, compiled for the instruction set at hand. Sums over rows are in `f64`, since they are
-    /// long; a row's own distance is summed in sixteen lanes, so that it vectorises.
+    /// long.
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Accumulate { chunk, tile, labels, weights, centroids } = self;
@@ -238,19 +238,7 @@ impl<F: Nearest> WithSimd for Accumulate<'_, F> {
             let at = label as usize * d;
             let centroid = &centroids[at..at + d];
             chunk.sums[at..at + d].iter_mut().zip(row).for_each(|(sum, x)| *sum += weight * x.f64());
-            let (row, row_rest) = row.as_chunks::<16>();
-            let (centroid, centroid_rest) = centroid.as_chunks::<16>();
-            let mut lanes = [F::zero(); 16];
-            for (row, centroid) in row.iter().zip(centroid) {
-                for l in 0..16 {
-                    let difference = row[l] - centroid[l];
-                    lanes[l] += difference * difference;
-                }
-            }
-            for ((&x, &c), lane) in row_rest.iter().zip(centroid_rest).zip(&mut lanes) {
-                *lane += (x - c) * (x - c);
-            }
-            chunk.inertia += weight * lanes.iter().map(|lane| lane.f64()).sum::<f64>();
+            chunk.inertia += weight * squared_distance(row, centroid).f64();
             chunk.weights[label as usize] += weight;
         }
     }

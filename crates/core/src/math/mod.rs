@@ -7,6 +7,7 @@
 
 mod chunks;
 mod decompose;
+mod distance;
 mod lbfgs;
 mod moments;
 mod nearest;
@@ -14,6 +15,7 @@ mod products;
 
 pub use chunks::{ROW_TILE, chunks, sum_in_order};
 pub use decompose::{Eigen, Svd, cholesky, orthonormal, svd, symmetric_eigen, triangular_factor};
+pub use distance::squared_distance;
 pub use lbfgs::{Minimum, lbfgs};
 pub use moments::{Moments, column_means, covariance};
 pub use nearest::{Candidates, Nearest};
