@@ -13,6 +13,8 @@
 //! | [`data`] | bundled and synthetic data, readers, splits, scaling |
 //! | [`metrics`] | agreement of clusterings, silhouette, accuracy, AUROC, Dice |
 //! | `plot` (feature `plot`) | scatter plots, curves, image grids and overlays as PNG and SVG |
+//! | `nn` (feature `nn`) | fused operations with their gradients, layers, residual networks |
+//! | `train` (feature `nn`) | optimisers, schedules, the training loop |
 //! | [`store`] | one file per model: safetensors with a typed header |
 //! | [`fs`] | atomic writes |
 //! | [`float`] | the two element types, `f32` and `f64` |
@@ -30,11 +32,15 @@ pub mod float;
 pub mod fs;
 pub mod math;
 pub mod metrics;
+#[cfg(feature = "nn")]
+pub mod nn;
 pub mod observe;
 #[cfg(feature = "plot")]
 pub mod plot;
 pub mod seed;
 pub mod store;
+#[cfg(feature = "nn")]
+pub mod train;
 pub mod validate;
 
 pub use error::{Error, Result};

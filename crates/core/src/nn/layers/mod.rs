@@ -1,0 +1,21 @@
+//! Layers: an operation of [`ops`](super::ops) with its parameters.
+//!
+//! Every layer is made by `new(&params, …)`, which names its tensors within the scope it is given,
+//! and used by `forward(&x)`. Layers that behave differently in training take a [`Mode`].
+
+mod batch_norm;
+mod conv;
+mod linear;
+
+pub use batch_norm::BatchNorm;
+pub use conv::{Conv2d, ConvSpec, ConvTranspose2d};
+pub use linear::Linear;
+
+/// Whether a forward pass is part of training or of evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Normalise by the batch, and update running averages.
+    Train,
+    /// Normalise by the running averages; change nothing.
+    Eval,
+}

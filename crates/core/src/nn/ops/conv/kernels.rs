@@ -1,0 +1,166 @@
+//! The three kernels of a convolution: forward, input gradient, weight gradient.
+//!
+//! Each unrolls a tile of about 128 output pixels into a cache-resident buffer and makes one
+//! single-threaded matrix product of it. Images (or groups of small images) go to threads; weight gradients are summed
+//! over a fixed number of chunks of images in a fixed order.
+
+use super::geometry::Geometry;
+use super::unroll::{col2im, im2col};
+use crate::nn::ops::element::Element;
+use crate::nn::ops::gemm::{Mat, multiply};
+use rayon::prelude::*;
+
+/// Chunks of images whose weight gradients are summed apart.
+const WEIGHT_CHUNKS: usize = 16;
+
+/// y = x * weight (+ bias). x: [n, c, h, w], weight: [o, c, kh, kw], bias: [o].
+pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
+    let mut out = vec![T::zero(); g.out_shape().iter().product()];
+    let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
+    let weight = Mat::new(weight, g.out_channels, g.taps());
+    out.par_chunks_mut((g.group() * out_image).max(1)).enumerate().for_each(|(i, out)| {
+        let images = out.len() / out_image;
+        let x = &x[i * g.group() * in_image..][..images * in_image];
+        if let Some(bias) = bias {
+            let planes = out.chunks_exact_mut(g.out_pixels());
+            planes.zip(bias.iter().cycle()).for_each(|(plane, &b)| plane.fill(b));
+        }
+        T::with_scratch(|columns| {
+            for rows in g.row_tiles() {
+                im2col(g, x, rows.clone(), columns);
+                let pixels = images * rows.len() * g.out_width;
+                let columns = Mat::new(columns, g.taps(), pixels);
+                if images == 1 {
+                    let out = &mut out[rows.start * g.out_width..];
+                    multiply(out, g.out_pixels(), bias.is_some(), weight, columns);
+                } else {
+                    T::with_scratch(|product| {
+                        product.resize(g.out_channels * pixels, T::zero());
+                        multiply(product, pixels, false, weight, columns);
+                        add_by_image(g, product, images, out);
+                    });
+                }
+            }
+        });
+    });
+    out
+}
+
+/// The gradient of x from the gradient of y, which is also the transposed convolution of y.
+/// y: [n, o, oh, ow], weight: [o, c, kh, kw]. Returns [n, c, h, w].
+pub(super) fn input_gradient<T: Element>(g: &Geometry, y: &[T], weight: &[T]) -> Vec<T> {
+    if let Some(flipped) = g.flipped() {
+        return forward(&flipped, y, &flip(g, weight), None);
+    }
+    let mut x = vec![T::zero(); g.in_shape().iter().product()];
+    let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
+    let weight = Mat::new(weight, g.out_channels, g.taps()).t();
+    x.par_chunks_mut((g.group() * in_image).max(1)).enumerate().for_each(|(i, x)| {
+        let images = x.len() / in_image;
+        let y = &y[i * g.group() * out_image..][..images * out_image];
+        T::with_scratch(|columns| {
+            for rows in g.row_tiles() {
+                let pixels = images * rows.len() * g.out_width;
+                columns.resize(g.taps() * pixels, T::zero());
+                with_rows(g, y, images, rows.start, pixels, |y| multiply(columns, pixels, false, weight, y));
+                col2im(g, columns, rows, x);
+            }
+        });
+    });
+    x
+}
+
+/// The gradient of the weight. x: [n, c, h, w], y (the gradient of the output): [n, o, oh, ow]. Returns [o, c, kh, kw].
+pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], y: &[T]) -> Vec<T> {
+    let size = g.out_channels * g.taps();
+    let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
+    let group = g.group();
+    let groups = g.images.div_ceil(group);
+    let per_chunk = groups.div_ceil(WEIGHT_CHUNKS).max(1);
+    let parts: Vec<Vec<T>> = (0..groups.div_ceil(per_chunk))
+        .into_par_iter()
+        .map(|chunk| {
+            let mut part = vec![T::zero(); size];
+            let first = chunk * per_chunk * group;
+            let last = (first + per_chunk * group).min(g.images);
+            for start in (first..last).step_by(group) {
+                let images = group.min(last - start);
+                let x = &x[start * in_image..][..images * in_image];
+                let y = &y[start * out_image..][..images * out_image];
+                T::with_scratch(|columns| {
+                    for rows in g.row_tiles() {
+                        im2col(g, x, rows.clone(), columns);
+                        let pixels = images * rows.len() * g.out_width;
+                        let columns = Mat::new(columns, g.taps(), pixels).t();
+                        with_rows(g, y, images, rows.start, pixels, |y| {
+                            multiply(&mut part, g.taps(), true, y, columns);
+                        });
+                    }
+                });
+            }
+            part
+        })
+        .collect();
+    sum_in_order(parts, size)
+}
+
+fn sum_in_order<T: Element>(parts: Vec<Vec<T>>, size: usize) -> Vec<T> {
+    let mut parts = parts.into_iter();
+    let mut total = parts.next().unwrap_or_else(|| vec![T::zero(); size]);
+    let rest: Vec<Vec<T>> = parts.collect();
+    const STRETCH: usize = 4096;
+    total.par_chunks_mut(STRETCH).enumerate().for_each(|(i, total)| {
+        for part in &rest {
+            total.iter_mut().zip(&part[i * STRETCH..]).for_each(|(t, &p)| *t += p);
+        }
+    });
+    total
+}
+
+/// product [o, (n, pixels)] into out [n, o, pixels].
+fn add_by_image<T: Element>(g: &Geometry, product: &[T], images: usize, out: &mut [T]) {
+    let pixels = g.out_pixels();
+    for (i, plane) in out.chunks_exact_mut(pixels).enumerate() {
+        let (image, channel) = (i / g.out_channels, i % g.out_channels);
+        let from = &product[(channel * images + image) * pixels..][..pixels];
+        plane.iter_mut().zip(from).for_each(|(o, &p)| *o += p);
+    }
+}
+
+/// Lends the tile of y [n, o, oh, ow] that starts at a row as a matrix [o, (n, pixels)]: where it lies
+/// for one image, gathered for several.
+fn with_rows<T: Element>(
+    g: &Geometry,
+    y: &[T],
+    images: usize,
+    row: usize,
+    pixels: usize,
+    f: impl FnOnce(Mat<'_, T>),
+) {
+    if images == 1 {
+        return f(Mat::strided(&y[row * g.out_width..], g.out_channels, pixels, g.out_pixels()));
+    }
+    T::with_scratch(|gathered| {
+        gathered.clear();
+        for channel in 0..g.out_channels {
+            for image in 0..images {
+                gathered.extend_from_slice(
+                    &y[(image * g.out_channels + channel) * g.out_pixels()..][..g.out_pixels()],
+                );
+            }
+        }
+        f(Mat::new(gathered, g.out_channels, pixels));
+    });
+}
+
+/// weight [o, c, kh, kw] as [c, o, kh, kw] with every kernel turned by 180 degrees.
+fn flip<T: Element>(g: &Geometry, weight: &[T]) -> Vec<T> {
+    let area = g.kernel[0] * g.kernel[1];
+    let mut out = Vec::with_capacity(weight.len());
+    for c in 0..g.in_channels {
+        for o in 0..g.out_channels {
+            out.extend(weight[(o * g.in_channels + c) * area..][..area].iter().rev());
+        }
+    }
+    out
+}

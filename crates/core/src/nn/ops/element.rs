@@ -1,0 +1,285 @@
+//! What every kernel stands on: the two element types, borrowed values, recorded operations.
+//!
+//! An operation here is a forward result and a backward function. The forward pass is computed by
+//! plain code over slices; [`record1`] and its siblings then hang the result into candle's
+//! graph, with a closure that is called with `(inputs…, result, gradient of the result)` and returns the
+//! gradients of the inputs. When no input carries a gradient nothing is recorded and the closure
+//! is dropped: an evaluation builds no graph.
+
+use crate::{Error, Float, Result};
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, InplaceOp1, Layout, Shape, Storage, StorageRef,
+    Tensor, WithDType,
+};
+use std::cell::{Cell, RefCell};
+use std::marker::PhantomData;
+use std::ops::{Deref, Range};
+use std::sync::{Mutex, PoisonError};
+
+pub(crate) type Backend<T> = candle_core::Result<T>;
+
+/// `f32` or `f64`, as both tables and tensors know them.
+pub(crate) trait Element: Float + WithDType {
+    /// Lends a buffer that belongs to the calling thread, so that kernels allocate nothing. The
+    /// buffer is taken while it is lent: a nested call gets a fresh one.
+    fn with_scratch<R>(f: impl FnOnce(&mut Vec<Self>) -> R) -> R;
+}
+
+macro_rules! element {
+    ($type:ty) => {
+        impl Element for $type {
+            fn with_scratch<R>(f: impl FnOnce(&mut Vec<Self>) -> R) -> R {
+                thread_local!(static SCRATCH: Cell<Vec<$type>> = const { Cell::new(Vec::new()) });
+                let mut buffer = SCRATCH.take();
+                let result = f(&mut buffer);
+                SCRATCH.set(buffer);
+                result
+            }
+        }
+    };
+}
+element!(f32);
+element!(f64);
+
+/// Runs the expression with `$T` standing for the tensor's element type.
+macro_rules! by_type {
+    ($tensor:expr, $T:ident => $body:expr) => {
+        match $tensor.dtype() {
+            candle_core::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            candle_core::DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            other => Err(candle_core::Error::UnsupportedDTypeForOp(other, "unsup").bt()),
+        }
+    };
+}
+pub(crate) use by_type;
+
+/// A tensor of floating point numbers on any device.
+pub(crate) fn float(x: &Tensor, what: &'static str) -> Result<()> {
+    match x.dtype() {
+        DType::F32 | DType::F64 => Ok(()),
+        other => Err(Error::shape(what, "f32 or f64 values", format!("{} values", other.as_str()))),
+    }
+}
+
+/// A tensor of this shape and of the element type and device of `like`.
+pub(crate) fn shaped(x: &Tensor, what: &'static str, shape: &[usize], like: &Tensor) -> Result<()> {
+    if x.dims() != shape {
+        return Err(Error::shape(what, format!("shape {shape:?}"), format!("shape {:?}", x.dims())));
+    }
+    if x.dtype() != like.dtype() {
+        let found = format!("{} values", x.dtype().as_str());
+        return Err(Error::shape(what, format!("{} values", like.dtype().as_str()), found));
+    }
+    Ok(())
+}
+
+/// The values of a contiguous tensor in main memory, borrowed.
+pub(crate) struct Values<'a, T> {
+    storage: StorageRef<'a>,
+    range: Range<usize>,
+    element: PhantomData<T>,
+}
+
+impl<T: Element> Deref for Values<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match &*self.storage {
+            Storage::Cpu(cpu) => {
+                T::cpu_storage_as_slice(cpu).ok().and_then(|s| s.get(self.range.clone())).unwrap_or_default()
+            }
+            _ => &[],
+        }
+    }
+}
+
+/// Borrows the values of a contiguous tensor in main memory.
+pub(crate) fn values<T: Element>(x: &Tensor) -> Backend<Values<'_, T>> {
+    let (storage, layout) = x.storage_and_layout();
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        candle_core::bail!("a tensor of shape {:?} is not contiguous", x.dims())
+    };
+    match &*storage {
+        Storage::Cpu(cpu) => T::cpu_storage_as_slice(cpu).map(drop)?,
+        _ => candle_core::bail!("a tensor is not in main memory"),
+    }
+    Ok(Values { storage, range: start..end, element: PhantomData })
+}
+
+/// A tensor that takes over `values` without a copy.
+pub(crate) fn tensor<T: Element>(values: Vec<T>, shape: impl Into<Shape>) -> Backend<Tensor> {
+    Tensor::from_vec(values, shape.into(), &candle_core::Device::Cpu)
+}
+
+struct InPlace<F>(RefCell<Option<F>>);
+
+/// Changes the values of a contiguous tensor in main memory where they lie. Whoever shares the
+/// storage sees the change.
+pub(crate) fn update<T: Element>(x: &Tensor, f: impl FnOnce(&mut [T]) -> Backend<()>) -> Backend<()> {
+    x.inplace_op1(&InPlace(RefCell::new(Some(|storage: &mut CpuStorage, layout: &Layout| {
+        let Some((start, end)) = layout.contiguous_offsets() else {
+            candle_core::bail!("a tensor that is updated in place must be contiguous")
+        };
+        // candle lends the vector behind the enum, and Vec<T> is one of its two float variants
+        let slice: Option<&mut [T]> = match storage {
+            CpuStorage::F32(v) => {
+                (v as &mut dyn std::any::Any).downcast_mut::<Vec<T>>().map(Vec::as_mut_slice)
+            }
+            CpuStorage::F64(v) => {
+                (v as &mut dyn std::any::Any).downcast_mut::<Vec<T>>().map(Vec::as_mut_slice)
+            }
+            _ => None,
+        };
+        match slice.and_then(|s| s.get_mut(start..end)) {
+            Some(values) => f(values),
+            None => candle_core::bail!("a tensor that is updated in place has another element type"),
+        }
+    }))))
+}
+
+impl<F: FnOnce(&mut CpuStorage, &Layout) -> Backend<()>> InplaceOp1 for InPlace<F> {
+    fn name(&self) -> &'static str {
+        "update"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Backend<()> {
+        match self.0.take() {
+            Some(f) => f(storage, layout),
+            None => candle_core::bail!("an update runs once"),
+        }
+    }
+}
+
+/// A result computed beforehand, and the function that takes its gradient back to the inputs.
+struct Recorded<F> {
+    name: &'static str,
+    result: Mutex<Option<(CpuStorage, Shape)>>,
+    backward: F,
+}
+
+impl<F> Recorded<F> {
+    fn new<T: Element>(name: &'static str, values: Vec<T>, shape: Shape, backward: F) -> Self {
+        Recorded { name, result: Mutex::new(Some((T::to_cpu_storage_owned(values), shape))), backward }
+    }
+
+    fn take(&self) -> Backend<(CpuStorage, Shape)> {
+        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
+        result.ok_or_else(|| candle_core::Error::Msg(format!("{} runs once", self.name)))
+    }
+}
+
+type Gradient = Option<Tensor>;
+
+/// An operation of one input; see the [module](self).
+pub(crate) fn record1<T: Element>(
+    name: &'static str,
+    x: &Tensor,
+    (result, shape): (Vec<T>, impl Into<Shape>),
+    backward: impl Fn(&Tensor, &Tensor, &Tensor) -> Backend<Gradient> + Send + Sync + 'static,
+) -> Backend<Tensor> {
+    if !x.track_op() {
+        return tensor(result, shape);
+    }
+    x.apply_op1(Recorded::new(name, result, shape.into(), backward))
+}
+
+/// An operation of two inputs; see the [module](self).
+pub(crate) fn record2<T: Element>(
+    name: &'static str,
+    [a, b]: [&Tensor; 2],
+    (result, shape): (Vec<T>, impl Into<Shape>),
+    backward: impl Fn([&Tensor; 2], &Tensor, &Tensor) -> Backend<[Gradient; 2]> + Send + Sync + 'static,
+) -> Backend<Tensor> {
+    if !(a.track_op() || b.track_op()) {
+        return tensor(result, shape);
+    }
+    a.apply_op2(b, Recorded::new(name, result, shape.into(), backward))
+}
+
+/// An operation of three inputs; see the [module](self).
+pub(crate) fn record3<T: Element>(
+    name: &'static str,
+    [a, b, c]: [&Tensor; 3],
+    (result, shape): (Vec<T>, impl Into<Shape>),
+    backward: impl Fn([&Tensor; 3], &Tensor, &Tensor) -> Backend<[Gradient; 3]> + Send + Sync + 'static,
+) -> Backend<Tensor> {
+    if !(a.track_op() || b.track_op() || c.track_op()) {
+        return tensor(result, shape);
+    }
+    a.apply_op3(b, c, Recorded::new(name, result, shape.into(), backward))
+}
+
+impl<F: Fn(&Tensor, &Tensor, &Tensor) -> Backend<Gradient>> CustomOp1 for Recorded<F> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Backend<(CpuStorage, Shape)> {
+        self.take()
+    }
+
+    fn bwd(&self, x: &Tensor, result: &Tensor, gradient: &Tensor) -> Backend<Gradient> {
+        (self.backward)(x, result, &gradient.contiguous()?)
+    }
+}
+
+impl<F: Fn([&Tensor; 2], &Tensor, &Tensor) -> Backend<[Gradient; 2]>> CustomOp2 for Recorded<F> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Backend<(CpuStorage, Shape)> {
+        self.take()
+    }
+
+    fn bwd(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        result: &Tensor,
+        gradient: &Tensor,
+    ) -> Backend<(Gradient, Gradient)> {
+        (self.backward)([a, b], result, &gradient.contiguous()?).map(Into::into)
+    }
+}
+
+impl<F: Fn([&Tensor; 3], &Tensor, &Tensor) -> Backend<[Gradient; 3]>> CustomOp3 for Recorded<F> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Backend<(CpuStorage, Shape)> {
+        self.take()
+    }
+
+    fn bwd(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        c: &Tensor,
+        result: &Tensor,
+        gradient: &Tensor,
+    ) -> Backend<(Gradient, Gradient, Gradient)> {
+        (self.backward)([a, b, c], result, &gradient.contiguous()?).map(Into::into)
+    }
+}

@@ -1,0 +1,169 @@
+//! Matrix products on the calling thread, and the fixed grid of tiles that makes them parallel.
+//!
+//! The inner dimension is never split between threads, and the grid depends on the shape alone:
+//! the bits of a product do not depend on the number of threads.
+
+use super::element::Element;
+use gemm::Parallelism;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// A matrix in borrowed memory, with strides.
+#[derive(Clone, Copy)]
+pub(crate) struct Mat<'a, T> {
+    values: &'a [T],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a, T: Element> Mat<'a, T> {
+    /// A row-major matrix, its rows one after the other.
+    pub(crate) fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
+        Self::strided(values, rows, columns, columns)
+    }
+
+    /// A row-major matrix whose rows start `row_stride` values apart.
+    pub(crate) fn strided(values: &'a [T], rows: usize, columns: usize, row_stride: usize) -> Self {
+        let needed = if rows * columns == 0 { 0 } else { (rows - 1) * row_stride + columns };
+        assert!(needed <= values.len(), "a matrix outside its memory");
+        Mat { values, rows, columns, row_stride, column_stride: 1 }
+    }
+
+    /// The transpose, without a copy.
+    pub(crate) fn t(self) -> Self {
+        Mat {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// Where a product goes: a row-major window of a larger array.
+#[derive(Clone, Copy)]
+struct Window<T> {
+    start: *mut T,
+    row_stride: usize,
+}
+
+// SAFETY: a window is only ever handed out together with a set of rows and columns that no other
+// thread writes (the tiles of `product` are disjoint).
+unsafe impl<T: Send> Send for Window<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Window<T> {}
+
+/// out = a·b, or out += a·b, on the calling thread. `out` starts at its first element and has rows
+/// `row_stride` values apart.
+pub(crate) fn multiply<T: Element>(
+    out: &mut [T],
+    row_stride: usize,
+    accumulate: bool,
+    a: Mat<'_, T>,
+    b: Mat<'_, T>,
+) {
+    assert_eq!(a.columns, b.rows, "inner dimensions differ");
+    if a.rows * b.columns == 0 {
+        return;
+    }
+    assert!((a.rows - 1) * row_stride + b.columns <= out.len(), "a product outside its memory");
+    assert!(a.rows == 1 || b.columns <= row_stride, "rows of a product overlap");
+    if a.columns == 0 {
+        if !accumulate {
+            out.chunks_mut(row_stride).take(a.rows).for_each(|row| row[..b.columns].fill(T::zero()));
+        }
+        return;
+    }
+    let window = Window { start: out.as_mut_ptr(), row_stride };
+    // SAFETY: the assertions keep every row of the product inside `out`, which is borrowed mutably.
+    unsafe { multiply_tile(window, accumulate, a, b, 0..a.rows, 0..b.columns) };
+}
+
+/// out = a·b with all threads. `out`: [a.rows, b.columns], row-major.
+pub(crate) fn product<T: Element>(out: &mut [T], a: Mat<'_, T>, b: Mat<'_, T>) {
+    assert_eq!(a.columns, b.rows, "inner dimensions differ");
+    assert_eq!(out.len(), a.rows * b.columns, "a product outside its memory");
+    // below this many multiplications a second thread costs more than it brings
+    const SMALL: usize = 1 << 16;
+    const ROWS: usize = 256;
+    const COLUMNS: usize = 64;
+    if out.is_empty() || a.rows * a.columns * b.columns <= SMALL {
+        return multiply(out, b.columns, false, a, b);
+    }
+    let window = Window { start: out.as_mut_ptr(), row_stride: b.columns };
+    let row_tiles = a.rows.div_ceil(ROWS);
+    (0..row_tiles * b.columns.div_ceil(COLUMNS)).into_par_iter().for_each(|tile| {
+        let (row, column) = (tile % row_tiles * ROWS, tile / row_tiles * COLUMNS);
+        let rows = row..a.rows.min(row + ROWS);
+        let columns = column..b.columns.min(column + COLUMNS);
+        // SAFETY: tiles are disjoint and inside `out`, whose length was checked above.
+        unsafe { multiply_tile(window, false, a, b, rows, columns) };
+    });
+}
+
+/// # Safety
+/// The window must be valid for writes in the given rows and columns, and no other thread may
+/// touch these meanwhile. The shapes of `a` and `b` must fit each other.
+unsafe fn multiply_tile<T: Element>(
+    out: Window<T>,
+    accumulate: bool,
+    a: Mat<'_, T>,
+    b: Mat<'_, T>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+) {
+    let alpha = if accumulate { T::one() } else { T::zero() };
+    // SAFETY: `Mat` was checked against its memory when it was made; `out` is the caller's promise.
+    unsafe {
+        gemm::gemm(
+            rows.len(),
+            columns.len(),
+            a.columns,
+            out.start.add(rows.start * out.row_stride + columns.start),
+            1,
+            out.row_stride as isize,
+            accumulate,
+            a.values.as_ptr().add(rows.start * a.row_stride),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.values.as_ptr().add(columns.start * b.column_stride),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            alpha,
+            T::one(),
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+
+    #[test]
+    fn products_agree_with_the_definition_in_every_layout() {
+        for (m, k, n) in [(1, 1, 1), (3, 0, 2), (5, 7, 3), (300, 33, 130), (1, 512, 700)] {
+            let (a, b) = (Seed::new(1).normals(m * k), Seed::new(2).normals(k * n));
+            let mut expected = vec![0.0; m * n];
+            for i in 0..m {
+                for j in 0..n {
+                    expected[i * n + j] = (0..k).map(|l| a[i * k + l] * b[l * n + j]).sum();
+                }
+            }
+            let transposed: Vec<f64> = (0..k * n).map(|i| b[i % k * n + i / k]).collect();
+            for b in [Mat::new(&b, k, n), Mat::new(&transposed, n, k).t()] {
+                let mut out = vec![f64::NAN; m * n];
+                product(&mut out, Mat::new(&a, m, k), b);
+                let worst = out.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                assert!(worst < 1e-11, "{m}x{k}x{n}: {worst}");
+            }
+        }
+    }
+}

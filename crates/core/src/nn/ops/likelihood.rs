@@ -1,0 +1,145 @@
+//! Log-likelihoods of rows, the reconstruction terms of generative models.
+//!
+//! | function | log p(x) of a row, in nats |
+//! | --- | --- |
+//! | [`bernoulli_log_likelihood`] | Σ x·l − log(1 + eˡ), logits l; also the (soft) cross-entropy of x in [0, 1] |
+//! | [`gaussian_log_likelihood`] | −½ Σ log 2π + log σ² + (x − μ)²/σ² |
+//!
+//! Both are sums over all axes but the first, so that they can be set against a Kullback–Leibler
+//! divergence; [`bce_with_logits`] is the mean over all elements that other libraries have.
+
+use super::activation::logistic;
+use super::element::{Element, by_type, float, record2, record3, shaped, tensor, values};
+use super::reduce::map_rows;
+use crate::{Error, Float, Result};
+use candle_core::Tensor;
+use rayon::prelude::*;
+use std::f64::consts::TAU;
+
+fn rows(x: &Tensor) -> Result<(usize, usize)> {
+    float(x, "x")?;
+    match x.dims() {
+        [n, rest @ ..] => Ok((*n, rest.iter().product())),
+        [] => Err(Error::shape("x", "at least one axis", "a scalar")),
+    }
+}
+
+/// log(1 + eˡ), finite for any l.
+#[inline(always)]
+fn softplus<T: Element>(l: T) -> T {
+    let positive = if l > T::zero() { l } else { T::zero() };
+    positive + (-l.abs()).exp().ln_1p()
+}
+
+/// f summed over each row of two arrays [n, width], in `f64`.
+fn row_sums<T: Element>(n: usize, width: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let row = |i: usize| T::of((i * width..(i + 1) * width).map(|at| f(at).f64()).sum());
+    (0..n).into_par_iter().map(row).collect()
+}
+
+/// log p(x) of binary x (or x in [0, 1], read as probabilities) under independent logits.
+/// x, logits: [n, …], the same shape. Returns [n], in nats. Finite for any finite logit.
+///
+/// # Errors
+/// [`Error::Shape`] when shapes or element types differ.
+///
+/// ```
+/// use unsup_core::candle::{Device, Tensor};
+/// use unsup_core::nn::ops;
+/// let x = Tensor::new(&[[0_f64, 1.]], &Device::Cpu)?;
+/// let logits = Tensor::new(&[[0_f64, 1e4]], &Device::Cpu)?;
+/// let log_p = ops::bernoulli_log_likelihood(&x, &logits)?.to_vec1::<f64>()?;
+/// assert!((log_p[0] + 2_f64.ln()).abs() < 1e-15);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn bernoulli_log_likelihood(x: &Tensor, logits: &Tensor) -> Result<Tensor> {
+    let (n, width) = rows(x)?;
+    shaped(logits, "logits", x.dims(), x)?;
+    if !x.device().is_cpu() {
+        let softplus = (logits.relu()? + (logits.abs()?.neg()?.exp()? + 1.0)?.log()?)?;
+        return Ok(((x * logits)? - softplus)?.reshape((n, width))?.sum(1)?);
+    }
+    let (x, logits) = (&x.contiguous()?, &logits.contiguous()?);
+    Ok(by_type!(x, T => {
+        let y = {
+            let (x, l) = (values::<T>(x)?, values::<T>(logits)?);
+            row_sums(n, width, |at| x[at] * l[at] - softplus(l[at]))
+        };
+        record2("bernoulli_log_likelihood", [x, logits], (y, n), move |[x, logits], _, dy| {
+            let (x_, l_, dy) = (values::<T>(x)?, values::<T>(logits)?, values::<T>(dy)?);
+            let dl = map_rows(&l_, width, |i, l, dl| {
+                let x = &x_[i * width..(i + 1) * width];
+                dl.iter_mut().zip(l.iter().zip(x)).for_each(|(dl, (&l, &x))| *dl = (x - logistic(l)) * dy[i]);
+            });
+            let dx = if x.track_op() {
+                let dx = map_rows(&l_, width, |i, l, dx| dx.iter_mut().zip(l).for_each(|(dx, &l)| *dx = l * dy[i]));
+                Some(tensor(dx, x.shape())?)
+            } else {
+                None
+            };
+            Ok([dx, Some(tensor(dl, x.shape())?)])
+        })
+    })?)
+}
+
+/// The mean binary cross-entropy with logits over all elements, in nats. logits, targets (in
+/// [0, 1]): any shape, the same. Returns a scalar; finite for any finite logit.
+///
+/// # Errors
+/// [`Error::Shape`] when shapes or element types differ, [`Error::Empty`] for no elements.
+pub fn bce_with_logits(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    let count = logits.elem_count();
+    if count == 0 {
+        return Err(Error::Empty { what: "logits", shape: logits.dims().to_vec() });
+    }
+    let total = bernoulli_log_likelihood(targets, logits)?.sum_all()?;
+    Ok((total * (-1.0 / count as f64))?)
+}
+
+/// log p(x) of x under independent normal distributions. x, mean, log_variance: [n, …], the same
+/// shape. Returns [n], in nats.
+///
+/// # Errors
+/// [`Error::Shape`] when shapes or element types differ.
+pub fn gaussian_log_likelihood(x: &Tensor, mean: &Tensor, log_variance: &Tensor) -> Result<Tensor> {
+    let (n, width) = rows(x)?;
+    shaped(mean, "mean", x.dims(), x)?;
+    shaped(log_variance, "log_variance", x.dims(), x)?;
+    let constant = TAU.ln();
+    if !x.device().is_cpu() {
+        let squares = ((x - mean)?.sqr()? * log_variance.neg()?.exp()?)?;
+        let terms = ((squares + log_variance)? + constant)?;
+        return Ok((terms.reshape((n, width))?.sum(1)? * -0.5)?);
+    }
+    let (x, mean, log_variance) = (&x.contiguous()?, &mean.contiguous()?, &log_variance.contiguous()?);
+    Ok(by_type!(x, T => {
+        let half = T::of(0.5);
+        let y = {
+            let (x, m, s) = (values::<T>(x)?, values::<T>(mean)?, values::<T>(log_variance)?);
+            row_sums(n, width, |at| {
+                let d = x[at] - m[at];
+                -half * (T::of(constant) + s[at] + d * d * (-s[at]).exp())
+            })
+        };
+        let name = "gaussian_log_likelihood";
+        record3(name, [x, mean, log_variance], (y, n), move |[x, mean, log_variance], _, dy| {
+            let (x_, m, s, dy) =
+                (values::<T>(x)?, values::<T>(mean)?, values::<T>(log_variance)?, values::<T>(dy)?);
+            // (d, precision) of each element, with the row's gradient
+            let gradient = |f: fn(T, T) -> T| {
+                let out = map_rows(&x_, width, |i, x, out| {
+                    let at = i * width..(i + 1) * width;
+                    for ((out, &x), (&m, &s)) in out.iter_mut().zip(x).zip(m[at.clone()].iter().zip(&s[at])) {
+                        *out = f(x - m, (-s).exp()) * dy[i];
+                    }
+                });
+                tensor(out, x.shape()).map(Some)
+            };
+            let dx = if x.track_op() { gradient(|d, p| -d * p)? } else { None };
+            let dm = if mean.track_op() { gradient(|d, p| d * p)? } else { None };
+            let half_excess = |d: T, p: T| T::of(0.5) * (d * d * p - T::of(1.0));
+            let ds = if log_variance.track_op() { gradient(half_excess)? } else { None };
+            Ok([dx, dm, ds])
+        })
+    })?)
+}

@@ -1,0 +1,42 @@
+//! The operations that training spends its time in: fused, gradient-checked, bit-reproducible.
+//!
+//! | function | computes |
+//! | --- | --- |
+//! | [`conv2d`], [`conv_transpose2d`], [`conv2d_weight_gradient`] | convolutions, each other's derivatives |
+//! | [`linear`] | x·Wᵀ + b |
+//! | [`batch_norm`], [`batch_norm_by`] | batch normalisation by the batch's or by given moments, with ReLU |
+//! | [`max_pool2d`], [`global_average_pool`], [`upsample_nearest2d`] | pooling and its opposite |
+//! | [`relu`], [`add_relu`], [`sigmoid`], [`add_channels`] | element-wise |
+//! | [`log_softmax`], [`cross_entropy`], [`normalize_rows`] | row-wise |
+//! | [`bernoulli_log_likelihood`], [`gaussian_log_likelihood`], [`bce_with_logits`] | reconstruction terms |
+//!
+//! On the CPU each is one operation in candle's graph with a hand-written backward pass, for `f32` and
+//! `f64`; on another device the same function is composed from candle's own kernels. Every function
+//! decides this in one place (`if !x.device().is_cpu()`).
+//!
+//! Sums run in a fixed order over fixed chunks: one thread and many give the same bits. Gradients
+//! are computed for the inputs that carry one, and nothing is recorded when none does.
+//! Second derivatives are not recorded by candle's backward pass; write the first as a forward
+//! pass where the second is needed (the convolutions are made for that).
+
+mod activation;
+mod batch_norm;
+mod conv;
+pub(crate) mod element;
+mod gemm;
+mod likelihood;
+mod linear;
+mod pool;
+mod reduce;
+mod softmax;
+#[cfg(test)]
+mod tests;
+
+pub use activation::{add_relu, relu, sigmoid};
+pub use batch_norm::{Moments, batch_norm, batch_norm_by};
+pub use conv::{conv_transpose2d, conv2d, conv2d_weight_gradient};
+pub use likelihood::{bce_with_logits, bernoulli_log_likelihood, gaussian_log_likelihood};
+pub use linear::linear;
+pub use pool::{global_average_pool, max_pool2d, upsample_nearest2d};
+pub use reduce::add_channels;
+pub use softmax::{cross_entropy, log_softmax, normalize_rows};

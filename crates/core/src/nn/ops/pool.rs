@@ -1,0 +1,143 @@
+//! Pooling and nearest-neighbour upsampling.
+
+use super::element::{Element, by_type, float, record1, tensor, values};
+use super::reduce::sum;
+use crate::{Error, Float, Result};
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+fn images(x: &Tensor) -> Result<[usize; 4]> {
+    float(x, "x")?;
+    match *x.dims() {
+        [n, c, h, w] => Ok([n, c, h, w]),
+        _ => Err(Error::shape("x", "shape [n, c, h, w]", format!("shape {:?}", x.dims()))),
+    }
+}
+
+/// The largest value of each window, without padding. x: [n, c, h, w]. Returns [n, c, oh, ow] with
+/// oh = ⌊(h − kernel) / stride⌋ + 1. Of equal values the first in the window gets the gradient.
+///
+/// # Errors
+/// [`Error::Shape`] when x is not a batch of images at least as large as the window,
+/// [`Error::Parameter`] for a kernel or stride of 0, or when kernel and stride differ on a device
+/// other than the CPU, where no correct gradient is at hand.
+pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
+    let [n, c, h, w] = images(x)?;
+    if kernel == 0 || stride == 0 {
+        return Err(Error::parameter("kernel and stride", format!("{kernel}, {stride}"), "at least 1"));
+    }
+    if h < kernel || w < kernel {
+        let found = format!("{h} x {w} pixels");
+        return Err(Error::shape("x", format!("at least {kernel} x {kernel} pixels"), found));
+    }
+    let (oh, ow) = ((h - kernel) / stride + 1, (w - kernel) / stride + 1);
+    if !x.device().is_cpu() {
+        if kernel != stride {
+            return Err(Error::parameter("stride", stride, "the kernel's size on this device"));
+        }
+        // candle's own max-pool has a wrong gradient; a maximum over split axes has the right one
+        let x = x.narrow(2, 0, oh * kernel)?.narrow(3, 0, ow * kernel)?.contiguous()?;
+        return Ok(x.reshape(&[n, c, oh, kernel, ow, kernel][..])?.max(5)?.max(3)?);
+    }
+    let x = &x.contiguous()?;
+    Ok(by_type!(x, T => {
+        let x_ = values::<T>(x)?;
+        let mut y = vec![T::of(0.0); n * c * oh * ow];
+        let mut winners = vec![0_u32; y.len()];
+        let planes = y.par_chunks_mut(oh * ow).zip(winners.par_chunks_mut(oh * ow));
+        planes.zip(x_.par_chunks((h * w).max(1))).for_each(|((y, winners), x)| {
+            for (i, (y, winner)) in y.iter_mut().zip(winners).enumerate() {
+                let first = i / ow * stride * w + i % ow * stride;
+                (*y, *winner) = (x[first], first as u32);
+                for at in (0..kernel * kernel).map(|k| first + k / kernel * w + k % kernel) {
+                    if x[at] > *y || x[at].is_nan() {
+                        (*y, *winner) = (x[at], at as u32);
+                    }
+                }
+            }
+        });
+        drop(x_);
+        record1("max_pool2d", x, (y, &[n, c, oh, ow]), move |x, _, dy| {
+            let mut dx = vec![T::of(0.0); n * c * h * w];
+            let dy = values::<T>(dy)?;
+            let planes = dy.par_chunks(oh * ow).zip(winners.par_chunks(oh * ow));
+            dx.par_chunks_mut((h * w).max(1)).zip(planes).for_each(|(dx, (dy, winners))| {
+                winners.iter().zip(dy).for_each(|(&at, &dy)| dx[at as usize] += dy);
+            });
+            tensor(dx, x.shape()).map(Some)
+        })
+    })?)
+}
+
+/// The mean of each map. x: [n, c, h, w]. Returns [n, c].
+///
+/// # Errors
+/// [`Error::Shape`] when x is not a batch of images with at least one pixel.
+pub fn global_average_pool(x: &Tensor) -> Result<Tensor> {
+    let [n, c, h, w] = images(x)?;
+    let pixels = h * w;
+    if pixels == 0 {
+        return Err(Error::shape("x", "at least one pixel", format!("{h} x {w} pixels")));
+    }
+    if !x.device().is_cpu() {
+        return Ok(x.mean((2, 3))?);
+    }
+    let x = &x.contiguous()?;
+    Ok(by_type!(x, T => {
+        let mean = |map: &[T]| T::of(sum(map, |v| v) / pixels as f64);
+        let y: Vec<T> = values::<T>(x)?.par_chunks(pixels).with_min_len(64).map(mean).collect();
+        record1("global_average_pool", x, (y, (n, c)), move |x, _, dy| {
+            let mut dx = vec![T::of(0.0); n * c * pixels];
+            let dy = values::<T>(dy)?;
+            let share = T::of(1.0 / pixels as f64);
+            let maps = dx.par_chunks_mut(pixels).with_min_len(64).zip(dy.par_iter());
+            maps.for_each(|(dx, &dy)| dx.fill(dy * share));
+            tensor(dx, x.shape()).map(Some)
+        })
+    })?)
+}
+
+/// Repeats each pixel `factor` times along both axes. x: [n, c, h, w]. Returns
+/// [n, c, factor·h, factor·w].
+///
+/// # Errors
+/// [`Error::Shape`] when x is not a batch of images, [`Error::Parameter`] for a factor of 0.
+pub fn upsample_nearest2d(x: &Tensor, factor: usize) -> Result<Tensor> {
+    let [n, c, h, w] = images(x)?;
+    if factor == 0 {
+        return Err(Error::parameter("factor", factor, "at least 1"));
+    }
+    if !x.device().is_cpu() {
+        let x = x.reshape(&[n, c, h, 1, w, 1][..])?.broadcast_as(&[n, c, h, factor, w, factor][..])?;
+        return Ok(x.contiguous()?.reshape((n, c, h * factor, w * factor))?);
+    }
+    let x = &x.contiguous()?;
+    Ok(by_type!(x, T => {
+        let y = upsampled(&values::<T>(x)?, w, factor);
+        record1("upsample_nearest2d", x, (y, &[n, c, h * factor, w * factor]), move |x, _, dy| {
+            tensor(window_sums(&values::<T>(dy)?, w, factor), x.shape()).map(Some)
+        })
+    })?)
+}
+
+fn upsampled<T: Element>(x: &[T], w: usize, factor: usize) -> Vec<T> {
+    let mut y = vec![T::of(0.0); x.len() * factor * factor];
+    let rows = y.par_chunks_mut((w * factor * factor).max(1)).with_min_len(64);
+    rows.zip(x.par_chunks(w.max(1))).for_each(|(y, x)| {
+        let (first, rest) = y.split_at_mut(w * factor);
+        first.chunks_exact_mut(factor).zip(x).for_each(|(pixels, &x)| pixels.fill(x));
+        rest.chunks_exact_mut(w * factor).for_each(|row| row.copy_from_slice(first));
+    });
+    y
+}
+
+fn window_sums<T: Element>(y: &[T], w: usize, factor: usize) -> Vec<T> {
+    let mut x = vec![T::of(0.0); y.len() / (factor * factor)];
+    let rows = x.par_chunks_mut(w.max(1)).with_min_len(64);
+    rows.zip(y.par_chunks((w * factor * factor).max(1))).for_each(|(x, y)| {
+        for row in y.chunks_exact(w * factor) {
+            x.iter_mut().zip(row.chunks_exact(factor)).for_each(|(x, y)| y.iter().for_each(|&y| *x += y));
+        }
+    });
+    x
+}

@@ -1,0 +1,326 @@
+//! Every operation against central differences, on odd sizes; known values; the same bits on any
+//! number of threads.
+
+use super::*;
+use crate::nn::check::{gradient_error, input};
+use crate::{Error, Result};
+use candle_core::{DType, Device, Tensor, Var};
+
+const TOLERANCE: f64 = 1e-7;
+
+fn assert_gradient(what: &str, inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) -> Result<()> {
+    let error = gradient_error(inputs, f)?;
+    assert!(error < TOLERANCE, "{what}: {error:e}");
+    Ok(())
+}
+
+/// (x, weight as [o, c, kh, kw], stride, padding)
+const CONVOLUTIONS: [([usize; 4], [usize; 4], usize, usize); 9] = [
+    ([2, 3, 5, 7], [4, 3, 3, 3], 1, 1),
+    ([2, 3, 6, 7], [2, 3, 3, 3], 2, 1), // H and W of different parity
+    ([3, 1, 7, 4], [2, 1, 3, 2], 1, 0),
+    ([1, 2, 9, 8], [3, 2, 1, 1], 2, 0),
+    ([2, 2, 5, 5], [1, 2, 5, 5], 3, 2),
+    ([1, 1, 4, 5], [2, 1, 3, 3], 1, 3),   // padding as large as the kernel
+    ([1, 2, 17, 19], [2, 2, 3, 3], 1, 1), // more than one tile
+    ([1, 1, 29, 11], [2, 1, 4, 3], 2, 1),
+    ([130, 1, 2, 2], [1, 1, 3, 3], 1, 1), // many images to a tile, and a remainder
+];
+
+/// The definition, four loops over the output and three over the taps.
+fn naive(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
+    let ((n, c, h, w), (o, _, kh, kw)) = (x.dims4()?, weight.dims4()?);
+    let (oh, ow) = ((h + 2 * padding - kh) / stride + 1, (w + 2 * padding - kw) / stride + 1);
+    let (x, k) = (x.flatten_all()?.to_vec1::<f64>()?, weight.flatten_all()?.to_vec1::<f64>()?);
+    let mut y = vec![0.0; n * o * oh * ow];
+    for (at, y) in y.iter_mut().enumerate() {
+        let (image, channel, i, j) = (at / (o * oh * ow), at / (oh * ow) % o, at / ow % oh, at % ow);
+        for tap in 0..c * kh * kw {
+            let (from, u, v) = (tap / (kh * kw), tap / kw % kh, tap % kw);
+            let (row, column) =
+                ((i * stride + u).wrapping_sub(padding), (j * stride + v).wrapping_sub(padding));
+            if row < h && column < w {
+                *y += x[((image * c + from) * h + row) * w + column] * k[channel * c * kh * kw + tap];
+            }
+        }
+    }
+    Ok(Tensor::from_vec(y, (n, o, oh, ow), &Device::Cpu)?)
+}
+
+fn distance(a: &Tensor, b: &Tensor) -> Result<f64> {
+    assert_eq!(a.dims(), b.dims());
+    Ok((a - b)?.abs()?.flatten_all()?.max(0)?.to_dtype(DType::F64)?.to_scalar::<f64>()?)
+}
+
+#[test]
+fn convolution_agrees_with_its_definition() -> Result<()> {
+    for (x, weight, stride, padding) in CONVOLUTIONS {
+        let (x, weight) = (input(&x, 1)?, input(&weight, 2)?);
+        let expected = naive(&x, &weight, stride, padding)?;
+        let y = conv2d(&x, &weight, None, stride, padding)?;
+        assert!(distance(&y, &expected)? < 1e-12, "{:?} {:?}", x.dims(), weight.dims());
+        let bias = input(&weight.dims()[..1], 3)?;
+        let with_bias = conv2d(&x, &weight, Some(&bias), stride, padding)?;
+        assert!(distance(&with_bias, &add_channels(&y, &bias)?)? < 1e-12);
+        let single = conv2d(&x.to_dtype(DType::F32)?, &weight.to_dtype(DType::F32)?, None, stride, padding)?;
+        assert!(distance(&single.to_dtype(DType::F64)?, &expected)? < 1e-4);
+    }
+    Ok(())
+}
+
+#[test]
+fn convolution_gradients() -> Result<()> {
+    for (x, weight, stride, padding) in CONVOLUTIONS {
+        let what = format!("{x:?} {weight:?} stride {stride} padding {padding}");
+        let bias = input(&weight[..1], 3)?;
+        let inputs = [input(&x, 1)?, input(&weight, 2)?, bias];
+        assert_gradient(&what, &inputs, |i| conv2d(&i[0], &i[1], Some(&i[2]), stride, padding))?;
+        assert_gradient(&what, &inputs[..2], |i| conv2d(&i[0], &i[1], None, stride, padding))?;
+        let y = conv2d(&inputs[0], &inputs[1], None, stride, padding)?;
+        let kernel = [weight[2], weight[3]];
+        assert_gradient(&what, &[inputs[0].clone(), input(y.dims(), 4)?], |i| {
+            conv2d_weight_gradient(&i[0], &i[1], kernel, stride, padding)
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn transposed_convolution_gradients() -> Result<()> {
+    // (x, weight as [c, o, kh, kw], stride, padding, output padding)
+    for (x, weight, stride, padding, extra) in [
+        ([2, 3, 4, 5], [3, 2, 4, 4], 2, 1, 0),
+        ([2, 2, 3, 4], [2, 3, 3, 3], 2, 1, 1),
+        ([1, 2, 5, 3], [2, 1, 3, 2], 1, 0, 0),
+        ([40, 1, 2, 1], [1, 2, 5, 4], 3, 2, 2),
+    ] {
+        let (x, weight) = (input(&x, 1)?, input(&weight, 2)?);
+        let bias = input(&weight.dims()[1..2], 3)?;
+        let what = format!("{:?} {:?}", x.dims(), weight.dims());
+        let expected = x.conv_transpose2d(&weight, padding, extra, stride, 1)?;
+        let y = conv_transpose2d(&x, &weight, None, stride, padding, extra)?;
+        assert!(distance(&y, &expected)? < 1e-12, "{what}");
+        assert_gradient(&what, &[x, weight, bias], |i| {
+            conv_transpose2d(&i[0], &i[1], Some(&i[2]), stride, padding, extra)
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_gradient_written_as_a_forward_pass_has_the_right_second_derivative() -> Result<()> {
+    // the input gradient of Σ relu-free conv, squared: what a gradient penalty differentiates
+    let (dy, weight) = (input(&[2, 3, 3, 4], 1)?, input(&[3, 2, 3, 3], 2)?);
+    assert_gradient("gradient penalty", &[dy, weight], |i| {
+        Ok(conv_transpose2d(&i[0], &i[1], None, 2, 1, 1)?.sqr()?)
+    })
+}
+
+#[test]
+fn linear_gradients() -> Result<()> {
+    for (n, d, out) in [(1, 1, 1), (5, 3, 4), (7, 11, 2)] {
+        let inputs = [input(&[n, d], 1)?, input(&[out, d], 2)?, input(&[out], 3)?];
+        assert_gradient("linear", &inputs, |i| linear(&i[0], &i[1], Some(&i[2])))?;
+        assert_gradient("linear, no bias", &inputs[..2], |i| linear(&i[0], &i[1], None))?;
+    }
+    assert_gradient("all inner products", &[input(&[6, 5], 1)?], |i| linear(&i[0], &i[0], None))
+}
+
+#[test]
+fn batch_norm_gradients_and_moments() -> Result<()> {
+    for shape in [&[7, 3][..], &[3, 2, 5, 3], &[2, 1, 1, 1], &[1, 2, 9, 2]] {
+        let c = &shape[1..2];
+        let x = (input(shape, 1)? + 3.0)?;
+        let inputs = [x.clone(), input(c, 2)?, input(c, 3)?];
+        let (mean, variance) = (input(c, 4)?, (input(c, 5)?.sqr()? + 0.1)?);
+        for relu in [false, true] {
+            let what = format!("batch norm {shape:?}, relu {relu}");
+            assert_gradient(&what, &inputs, |i| Ok(batch_norm(&i[0], &i[1], &i[2], 1e-2, relu)?.0))?;
+            assert_gradient(&what, &inputs, |i| {
+                batch_norm_by(&i[0], &i[1], &i[2], &mean, &variance, 1e-2, relu)
+            })?;
+        }
+        let (ones, zeros) = (inputs[1].ones_like()?, inputs[1].zeros_like()?);
+        let (y, moments) = batch_norm(&x, &ones, &zeros, 0.0, false)?;
+        let again = batch_norm_by(&x, &ones, &zeros, &moments.mean, &moments.variance, 0.0, false)?;
+        assert!(distance(&y, &again)? < 1e-12);
+        let (_, unit) = batch_norm(&y, &ones, &zeros, 0.0, false)?;
+        assert!(distance(&unit.mean, &zeros)? < 1e-12);
+        assert!(distance(&unit.variance, &ones)? < 1e-12);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_large_offset_does_not_hurt_single_precision_batch_norm() -> Result<()> {
+    let x = input(&[64, 2, 5, 5], 1)?;
+    let (ones, zeros) =
+        (Tensor::ones(2, DType::F32, &Device::Cpu)?, Tensor::zeros(2, DType::F32, &Device::Cpu)?);
+    let near = batch_norm(&x.to_dtype(DType::F32)?, &ones, &zeros, 1e-5, false)?.0;
+    let far = batch_norm(&(x + 1000.0)?.to_dtype(DType::F32)?, &ones, &zeros, 1e-5, false)?.0;
+    assert!(distance(&near, &far)? < 2e-4);
+    Ok(())
+}
+
+#[test]
+fn pooling_gradients() -> Result<()> {
+    for (shape, kernel, stride) in
+        [([2, 2, 5, 7], 2, 2), ([1, 3, 7, 6], 3, 2), ([2, 1, 8, 5], 2, 3), ([1, 1, 4, 4], 3, 1)]
+    {
+        let what = format!("max-pool {shape:?} {kernel} {stride}");
+        assert_gradient(&what, &[input(&shape, 1)?], |i| max_pool2d(&i[0], kernel, stride))?;
+    }
+    let x = input(&[3, 5, 3, 4], 2)?;
+    assert_gradient("global average", &[x.clone()], |i| global_average_pool(&i[0]))?;
+    assert_gradient("upsample, used twice", &[x], |i| {
+        Ok((upsample_nearest2d(&i[0], 3)?.sqr()? + upsample_nearest2d(&(&i[0] * 2.0)?, 3)?)?)
+    })
+}
+
+#[test]
+fn max_pool_picks_the_largest_and_passes_nan_on() -> Result<()> {
+    let x = Tensor::new(&[[[[1_f32, 5., 2.], [4., 3., 9.], [0., 0., 0.]]]], &Device::Cpu)?;
+    assert_eq!(max_pool2d(&x, 2, 1)?.flatten_all()?.to_vec1::<f32>()?, [5., 9., 4., 9.]);
+    assert_eq!(max_pool2d(&x, 2, 2)?.flatten_all()?.to_vec1::<f32>()?, [5.]);
+    let x = Tensor::new(&[[[[f32::NAN, 1.], [f32::NEG_INFINITY, 2.]]]], &Device::Cpu)?;
+    assert!(max_pool2d(&x, 2, 2)?.flatten_all()?.to_vec1::<f32>()?[0].is_nan());
+    Ok(())
+}
+
+#[test]
+fn activation_gradients() -> Result<()> {
+    let x = input(&[3, 7, 2], 1)?;
+    assert_gradient("relu", &[x.clone()], |i| relu(&i[0]))?;
+    assert_gradient("sigmoid", &[x.clone()], |i| sigmoid(&i[0]))?;
+    assert_gradient("add_relu", &[x.clone(), input(&[3, 7, 2], 2)?], |i| add_relu(&i[0], &i[1]))?;
+    assert_gradient("transposed input", &[x], |i| relu(&i[0].transpose(0, 2)?))?;
+    let inputs = [input(&[2, 3, 2, 5], 1)?, input(&[3], 2)?];
+    assert_gradient("add_channels", &inputs, |i| add_channels(&i[0], &i[1]))?;
+
+    let zero = Var::new(&[0_f64, -0.0], &Device::Cpu)?;
+    let gradients = relu(&zero)?.sum_all()?.backward()?;
+    assert_eq!(gradients.get(&zero).map(Tensor::to_vec1::<f64>).transpose()?, Some(vec![0.0, 0.0]));
+    let extreme = Tensor::new(&[-1e4_f32, 0.0, 1e4, f32::NAN], &Device::Cpu)?;
+    let y = sigmoid(&extreme)?.to_vec1::<f32>()?;
+    assert!(y[..3] == [0.0, 0.5, 1.0] && y[3].is_nan(), "{y:?}");
+    assert!(relu(&extreme)?.to_vec1::<f32>()?[3].is_nan());
+    Ok(())
+}
+
+#[test]
+fn row_gradients() -> Result<()> {
+    let x = input(&[5, 7], 1)?;
+    let labels = Tensor::new(&[6_u32, 0, 3, 3, 1], &Device::Cpu)?;
+    assert_gradient("log_softmax", &[x.clone()], |i| log_softmax(&i[0]))?;
+    assert_gradient("cross_entropy", &[x.clone()], |i| cross_entropy(&i[0], &labels))?;
+    assert_gradient("normalize_rows", &[x.clone()], |i| normalize_rows(&i[0]))?;
+    let huge = Tensor::new(&[[1e4_f64, -1e4], [f64::NEG_INFINITY, 0.0]], &Device::Cpu)?;
+    assert_eq!(log_softmax(&huge)?.to_vec2::<f64>()?, [[0.0, -2e4], [f64::NEG_INFINITY, 0.0]]);
+    assert_eq!(normalize_rows(&x.zeros_like()?)?.flatten_all()?.to_vec1::<f64>()?, [0.0; 35]);
+    Ok(())
+}
+
+#[test]
+fn likelihood_gradients_and_known_values() -> Result<()> {
+    let shape = [3, 2, 4];
+    let (x, logits) = (sigmoid(&input(&shape, 1)?)?, input(&shape, 2)?);
+    assert_gradient("bernoulli", &[x.clone(), logits.clone()], |i| bernoulli_log_likelihood(&i[0], &i[1]))?;
+    assert_gradient("bce", &[logits, x], |i| bce_with_logits(&i[0], &i[1]))?;
+    let inputs = [input(&shape, 3)?, input(&shape, 4)?, input(&shape, 5)?];
+    assert_gradient("gaussian", &inputs, |i| gaussian_log_likelihood(&i[0], &i[1], &i[2]))?;
+
+    // by hand: log N(2.5; 1, 2²) = −½ log 2π − log 2 − ½·(1.5 / 2)²
+    let of = |v: f64| Tensor::new(&[v], &Device::Cpu);
+    let log_p = gaussian_log_likelihood(&of(2.5)?, &of(1.0)?, &of(4_f64.ln())?)?.to_vec1::<f64>()?;
+    let expected = -0.5 * std::f64::consts::TAU.ln() - 2_f64.ln() - 0.281_25;
+    assert!((log_p[0] - expected).abs() < 1e-14, "{log_p:?}");
+    for logit in [-1e4_f32, 1e4] {
+        let (logit, target) = (Tensor::new(&[logit], &Device::Cpu)?, Tensor::new(&[0.5_f32], &Device::Cpu)?);
+        assert_eq!(bce_with_logits(&logit, &target)?.to_scalar::<f32>()?, 5e3);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_does_not_fit_is_named() -> Result<()> {
+    let x = input(&[2, 3, 4, 4], 1)?;
+    let shape = |result: Result<Tensor>| matches!(result, Err(Error::Shape { .. }));
+    let parameter = |result: Result<Tensor>| matches!(result, Err(Error::Parameter { .. }));
+    let weight = input(&[5, 2, 3, 3], 2)?;
+    assert!(shape(conv2d(&x, &weight, None, 1, 1)), "channels");
+    let weight = input(&[5, 3, 7, 7], 2)?;
+    assert!(shape(conv2d(&x, &weight, None, 1, 1)), "a kernel larger than the image");
+    let weight = input(&[5, 3, 3, 3], 2)?;
+    assert!(parameter(conv2d(&x, &weight, None, 0, 1)), "stride 0");
+    assert!(shape(conv2d(&x, &weight, Some(&input(&[4], 3)?), 1, 1)), "bias");
+    assert!(shape(conv2d(&x, &weight.to_dtype(DType::F32)?, None, 1, 1)), "two element types");
+    assert!(shape(conv2d(&x.to_dtype(DType::U8)?, &weight.to_dtype(DType::U8)?, None, 1, 1)), "bytes");
+    assert!(shape(conv_transpose2d(&x, &weight, None, 1, 0, 0)), "transposed channels");
+    assert!(parameter(conv_transpose2d(&x, &input(&[3, 1, 3, 3], 1)?, None, 2, 0, 2)), "output padding");
+    assert!(shape(linear(&x, &weight, None)), "rank");
+    assert!(parameter(max_pool2d(&x, 0, 1)) && shape(max_pool2d(&x, 5, 1)));
+    assert!(parameter(upsample_nearest2d(&x, 0)));
+    let logits = input(&[2, 3], 1)?;
+    let labels = Tensor::new(&[0_u32, 3], &Device::Cpu)?;
+    assert!(matches!(cross_entropy(&logits, &labels), Err(Error::Value { index: 1, .. })));
+    let one = (input(&[1, 3], 1)?, input(&[3], 1)?);
+    assert!(matches!(batch_norm(&one.0, &one.1, &one.1, 0.1, false), Err(Error::TooFewRows { .. })));
+    Ok(())
+}
+
+#[test]
+fn empty_batches_pass_through() -> Result<()> {
+    let empty = Tensor::zeros((0, 3, 4, 4), DType::F32, &Device::Cpu)?;
+    let weight = Tensor::zeros((5, 3, 3, 3), DType::F32, &Device::Cpu)?;
+    assert_eq!(conv2d(&empty, &weight, None, 1, 1)?.dims(), [0, 5, 4, 4]);
+    assert_eq!(max_pool2d(&empty, 2, 2)?.dims(), [0, 3, 2, 2]);
+    assert_eq!(global_average_pool(&empty)?.dims(), [0, 3]);
+    let table = Tensor::zeros((0, 3), DType::F32, &Device::Cpu)?;
+    assert_eq!(linear(&table, &table, None)?.dims(), [0, 0]);
+    Ok(())
+}
+
+#[test]
+fn one_thread_and_many_give_the_same_bits() -> Result<()> {
+    let random = |shape: &[usize], seed| -> Result<Tensor> { Ok(input(shape, seed)?.to_dtype(DType::F32)?) };
+    let step = || -> Result<Vec<u32>> {
+        let x = random(&[37, 3, 11, 9], 1)?;
+        let w1 = Var::from_tensor(&random(&[16, 3, 3, 3], 2)?)?;
+        let w2 = Var::from_tensor(&random(&[24, 16, 3, 3], 3)?)?;
+        let (gamma, beta) = (Var::from_tensor(&random(&[16], 4)?)?, Var::from_tensor(&random(&[16], 5)?)?);
+        let head = Var::from_tensor(&random(&[300, 24], 6)?)?;
+        let bias = Var::from_tensor(&random(&[300], 7)?)?;
+        let labels = Tensor::from_vec((0..37).collect::<Vec<u32>>(), 37, &Device::Cpu)?;
+        let (h, _) = batch_norm(&conv2d(&x, &w1, None, 1, 1)?, &gamma, &beta, 1e-5, true)?;
+        let h = global_average_pool(&max_pool2d(&conv2d(&h, &w2, None, 2, 1)?, 3, 2)?)?;
+        let loss = cross_entropy(&linear(&normalize_rows(&h)?, &head, Some(&bias))?, &labels)?;
+        let gradients = loss.backward()?;
+        let mut bits = vec![loss.to_scalar::<f32>()?.to_bits()];
+        for var in [w1, w2, gamma, beta, head, bias] {
+            if let Some(gradient) = gradients.get(&var) {
+                bits.extend(gradient.flatten_all()?.to_vec1::<f32>()?.iter().map(|v| v.to_bits()));
+            }
+        }
+        Ok(bits)
+    };
+    let on = |threads: usize| -> Result<Vec<u32>> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.map_err(|e| Error::Backend(Box::new(e)))?.install(step)
+    };
+    let reference = on(1)?;
+    assert_eq!(reference.len(), 1 + 16 * 27 + 24 * 144 + 32 + 300 * 25);
+    for threads in [2, 8, 2] {
+        assert!(on(threads)? == reference, "{threads} threads give other bits");
+    }
+    Ok(())
+}
+
+#[test]
+fn evaluation_records_no_graph() -> Result<()> {
+    let x = input(&[2, 3, 4, 4], 1)?;
+    let y = relu(&conv2d(&x, &input(&[5, 3, 3, 3], 2)?, None, 1, 1)?)?;
+    assert!(!y.track_op());
+    let tracked = Var::from_tensor(&x)?;
+    assert!(relu(&tracked)?.track_op());
+    Ok(())
+}
