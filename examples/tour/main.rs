@@ -7,6 +7,8 @@
 
 mod clusters;
 mod codes;
+mod representations;
+mod samples;
 
 use unsup_examples::Report;
 
@@ -22,5 +24,7 @@ fn main() -> Result<(), Failure> {
     clusters::digits(&mut report, quick)?;
     clusters::mr_slice(&mut report)?;
     codes::two_components(&mut report)?;
+    samples::new_digits(&mut report, quick)?;
+    representations::few_labels(&mut report, quick)?;
     report.finish()
 }

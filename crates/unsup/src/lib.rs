@@ -50,6 +50,10 @@ pub mod prelude {
     pub use unsup_clustering::KMeans;
     #[cfg(feature = "decomposition")]
     pub use unsup_decomposition::Pca;
+    #[cfg(feature = "generative")]
+    pub use unsup_generative::Vae;
+    #[cfg(feature = "selfsup")]
+    pub use unsup_selfsup::{LinearProbe, SimClr, Views};
 }
 
 #[cfg(all(

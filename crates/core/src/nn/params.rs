@@ -26,6 +26,7 @@
 //! ```
 
 use super::init::Init;
+use crate::store::Record;
 use crate::{Error, Result, Seed};
 use candle_core::{DType, Device, Tensor, Var};
 use std::collections::BTreeMap;
@@ -223,6 +224,41 @@ impl Params {
             target.flatten_all()?.slice_set(&source, 0, 0)?;
         }
         Ok(())
+    }
+}
+
+/// What a model file calls the tensors of a network.
+const IN_FILE: &str = "network.";
+
+impl Params {
+    /// Adds every tensor of this scope to a record, as `f32`.
+    ///
+    /// # Errors
+    /// When a tensor cannot be read from its device.
+    pub fn write(&self, record: Record) -> Result<Record> {
+        self.named_tensors().into_iter().try_fold(record, |record, (name, tensor)| {
+            let values =
+                tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+            Ok(record.slice(&format!("{IN_FILE}{name}"), tensor.dims(), &values))
+        })
+    }
+
+    /// The frozen tensors of a record, on the CPU.
+    ///
+    /// # Errors
+    /// [`Error::File`] when one is not `f32` or not finite.
+    pub fn read(record: &Record) -> Result<Self> {
+        let mut tensors = Vec::new();
+        for name in record.array_names() {
+            if let Some(short) = name.strip_prefix(IN_FILE) {
+                let array = record.read_array::<f32>(name)?;
+                record.require(array.iter().all(|v| v.is_finite()), "a weight is not finite")?;
+                let tensor =
+                    Tensor::from_iter(array.iter().copied(), &Device::Cpu)?.reshape(array.shape())?;
+                tensors.push((short.to_owned(), tensor));
+            }
+        }
+        Ok(Self::frozen(tensors))
     }
 }
 

@@ -247,7 +247,7 @@ fn adamw_composed(
 /// # Errors
 /// [`Error::Parameter`] when `max_norm` is not positive; when the device fails.
 pub fn clip_gradients(gradients: &mut GradStore, parameters: &[Var], max_norm: f64) -> Result<f64> {
-    if !(max_norm > 0.0) {
+    if max_norm.is_nan() || max_norm <= 0.0 {
         return Err(Error::parameter("max_norm", max_norm, "a positive number"));
     }
     let mut squares = 0.0;

@@ -1,5 +1,5 @@
 use super::Mode;
-use crate::Result;
+use crate::{Float, Result};
 use crate::nn::ops::element::{by_type, update, values};
 use crate::nn::{Init, Params, ops};
 use candle_core::Tensor;
@@ -83,8 +83,8 @@ fn average(running: &Tensor, new: &Tensor, scale: f64) -> Result<()> {
         let new = values::<T>(new)?;
         update::<T>(running, |running| {
             for (r, &v) in running.iter_mut().zip(&new[..]) {
-                let value = f64::from(*r);
-                *r = (value + MOMENTUM * (scale * f64::from(v) - value)) as T;
+                let value = r.f64();
+                *r = T::of(value + MOMENTUM * (scale * v.f64() - value));
             }
             Ok(())
         })
