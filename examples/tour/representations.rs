@@ -62,9 +62,11 @@ pub(crate) fn few_labels(report: &mut Report, quick: bool) -> Result<(), Failure
             probe += metrics::accuracy(&test_labels, &classifier.predict(&test_features)?)?;
 
             let indices = Tensor::from_iter(labelled.iter().map(|&i| i as u32), train.device())?;
+            // as many steps for few labels as for many: the baseline is trained until it has converged
+            let steps = if quick { 150 } else { 400 };
             let from_nothing = Supervised::new(encoder.clone())
                 .views(Views::digits())
-                .epochs(if quick { 40 } else { 100 })
+                .epochs(steps / (labelled.len() / 64).max(1))
                 .seed(draw as u64);
             let network = from_nothing.fit(&train.index_select(&indices, 0)?, &labels, &mut Silent)?;
             scratch += metrics::accuracy(&test_labels, &network.predict(&test)?)?;

@@ -1,7 +1,7 @@
 use super::Mode;
-use crate::{Float, Result};
 use crate::nn::ops::element::{by_type, update, values};
 use crate::nn::{Init, Params, ops};
+use crate::{Float, Result};
 use candle_core::Tensor;
 
 /// Batch normalisation with running averages; see [`ops::batch_norm`]. For tables [n, c] and images [n, c, h, w].
