@@ -1,4 +1,5 @@
 //! The integration tests of the selfsup crate.
 
 mod probe;
+mod simclr;
 mod views;

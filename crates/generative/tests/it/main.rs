@@ -1,0 +1,4 @@
+//! The integration tests of the generative crate.
+
+mod vae;
+mod vae_answer;
