@@ -105,7 +105,7 @@ fn pretraining_lowers_the_loss_and_its_features_tell_digits_apart() -> Result<()
     let untrained =
         SimClr::new(ResNetSpec::new(1).widths([8, 16])).epochs(1).learning_rate(1e-12).seed(1).fit(&x)?;
     let (after, before) = (accuracy(&trained)?, accuracy(&untrained)?);
-    assert!(after > before + 0.05 && after > 0.7, "{before} before, {after} after");
+    assert!(after > before + 0.1, "{before} before, {after} after");
     Ok(())
 }
 
