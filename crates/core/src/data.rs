@@ -27,6 +27,7 @@ pub mod split;
 pub mod synthetic;
 
 pub use bundled::{breast_cancer, digits, hands_3d, iris, mni_slice, thousand_genomes, wine};
+pub use scaling::{MinMaxScaler, StandardScaler};
 
 use ndarray::{Array1, Array2};
 
