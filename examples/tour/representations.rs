@@ -27,13 +27,10 @@ pub(crate) fn few_labels(report: &mut Report, quick: bool) -> Result<(), Failure
     let (train_labels, test_labels) =
         (digits.labels.select(Axis(0), &split.train), digits.labels.select(Axis(0), &split.test));
 
-    let (encoder, epochs) = if quick {
-        (ResNetSpec::new(1).widths([16, 32, 64]), 12)
-    } else {
-        (ResNetSpec::new(1).widths([32, 64, 128]), 60)
-    };
-    let model =
-        SimClr::new(encoder.clone()).epochs(epochs).seed(3).fit_observed(&train, &mut ProgressBar::new())?;
+    let encoder = ResNetSpec::new(1).widths([16, 32, 64]);
+    let pretraining =
+        SimClr::new(encoder.clone()).epochs(if quick { 25 } else { 100 }).learning_rate(2e-2).seed(3);
+    let model = pretraining.fit_observed(&train, &mut ProgressBar::new())?;
     let curve =
         Lines::new("SimCLR on digits").curve("NT-Xent", model.history().objective()).axes("epoch", "nats");
     report.picture("simclr_training", &curve, "The loss of picking each view's partner among all others.")?;
@@ -62,10 +59,11 @@ pub(crate) fn few_labels(report: &mut Report, quick: bool) -> Result<(), Failure
             probe += metrics::accuracy(&test_labels, &classifier.predict(&test_features)?)?;
 
             let indices = Tensor::from_iter(labelled.iter().map(|&i| i as u32), train.device())?;
-            // as many steps for few labels as for many: the baseline is trained until it has converged
+            // the baseline at its best learning rate, for as many steps with few labels as with many
             let steps = if quick { 150 } else { 400 };
             let from_nothing = Supervised::new(encoder.clone())
                 .views(Views::digits())
+                .learning_rate(1e-2)
                 .epochs(steps / (labelled.len() / 64).max(1))
                 .seed(draw as u64);
             let network = from_nothing.fit(&train.index_select(&indices, 0)?, &labels, &mut Silent)?;

@@ -60,7 +60,7 @@ pub struct SimClr {
 
 impl SimClr {
     /// SimCLR with this encoder; a head of 128 hidden and 64 output numbers, the views for digits, temperature 0.5, 100
-    /// epochs of batches of 128 at a learning rate of 0.002 and a weight decay of 10⁻⁴.
+    /// epochs of batches of 128 at a learning rate of 0.01 and a weight decay of 10⁻⁴.
     pub fn new(encoder: ResNetSpec) -> Self {
         SimClr {
             encoder,
@@ -69,7 +69,7 @@ impl SimClr {
             temperature: 0.5,
             epochs: 100,
             batch_size: 128,
-            learning_rate: 2e-3,
+            learning_rate: 1e-2,
             weight_decay: 1e-4,
             seed: Seed::default(),
         }
