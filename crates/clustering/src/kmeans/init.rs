@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile, chunks, squared_distance};
 use unsup_core::seed::Rng;
-use unsup_core::{Error, Result, Seed, validate};
+use unsup_core::{Error, Result, Seed};
 
 /// How k-means chooses its first centroids.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ impl Init {
 /// [`Error::Empty`], [`Error::NonFinite`]; [`Error::TooFewRows`] when k > n; [`Error::Parameter`]
 /// when k is 0.
 pub fn greedy_kmeans_plus_plus<F: Nearest>(x: &ArrayRef2<F>, k: usize, seed: Seed) -> Result<Vec<usize>> {
-    validate::table(x, "x")?;
+    super::finite_moments(x)?;
     if k == 0 {
         return Err(Error::parameter("k", 0, "at least 1"));
     }
@@ -89,7 +89,10 @@ pub fn greedy_kmeans_plus_plus<F: Nearest>(x: &ArrayRef2<F>, k: usize, seed: See
 }
 
 fn first_seed(n: usize, weights: Option<&[f64]>, seed: Seed) -> usize {
-    random_rows(n, weights, 1, seed)[0]
+    match weights {
+        None => seed.named("first seed").rng().random_range(0..n),
+        Some(_) => random_rows(n, weights, 1, seed)[0],
+    }
 }
 
 /// k distinct rows without replacement, by exponential keys: the k smallest of Eᵢ / wᵢ (Efraimidis &
@@ -98,8 +101,13 @@ fn random_rows(n: usize, weights: Option<&[f64]>, k: usize, seed: Seed) -> Vec<u
     let mut rng = seed.named("random rows").rng();
     let mut keys: Vec<(f64, usize)> =
         (0..n).map(|i| (-(1.0 - rng.random::<f64>()).ln() / weights.map_or(1.0, |w| w[i]), i)).collect();
-    keys.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    keys.into_iter().take(k).map(|(_, i)| i).collect()
+    let order = |a: &(f64, usize), b: &(f64, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+    if k < n {
+        keys.select_nth_unstable_by(k, order);
+        keys.truncate(k);
+    }
+    keys.sort_unstable_by(order);
+    keys.into_iter().map(|(_, i)| i).collect()
 }
 
 /// The state of greedy k-means++: each row's squared distance from its nearest seed.
@@ -143,12 +151,9 @@ impl<'a, F: Nearest> Seeding<'a, F> {
         };
         let seed = seeding.coordinates.clone();
         let work = split(&mut seeding.blocks, &mut seeding.distances);
-        work.into_par_iter().for_each_init(Vec::new, |tile, (block, distances)| {
-            for (row, distance) in block.rows.clone().zip(&mut *distances) {
-                tile.clear();
-                append_row(x, row, tile);
-                *distance = squared_distance(tile, &seed);
-            }
+        work.into_par_iter().for_each(|(block, distances)| {
+            let rows = block.rows.clone();
+            Arch::new().dispatch(LongRows { x, rows, candidates: &seed, stride: 1, out: distances });
             block.potential = potential(weights, &block.rows, distances);
         });
         seeding
@@ -225,13 +230,18 @@ impl<'a, F: Nearest> Seeding<'a, F> {
                     let start = block.rows.start + t * ROW_TILE;
                     tile.clear();
                     picked.clear();
-                    for (row, &old) in (start..).zip(&*distances) {
-                        if old > out_of_reach[nearest[row] as usize] {
-                            append_row(x, row, tile);
-                            picked.push((row, old));
-                        }
+                    let in_reach = |&(row, &old): &(usize, &F)| old > out_of_reach[nearest[row] as usize];
+                    picked.extend((start..).zip(distances).filter(in_reach).map(|(row, &old)| (row, old)));
+                    fresh.resize(picked.len() * packed.padded(), F::zero());
+                    // candidates lie side by side in a register when rows are short, coordinates when they are long
+                    if d < 64 {
+                        picked.iter().for_each(|&(row, _)| append_row(x, row, tile));
+                        packed.squared_distances(tile, fresh);
+                    } else {
+                        let rows = picked.iter().map(|&(row, _)| row);
+                        let (candidates, stride) = (&candidates[..], packed.padded());
+                        Arch::new().dispatch(LongRows { x, rows, candidates, stride, out: fresh });
                     }
-                    squared_distances(tile, d, &candidates, &packed, fresh);
                     for (&(row, old), fresh) in picked.iter().zip(fresh.chunks_exact(packed.padded())) {
                         block.weigh(row, old, weights.map_or(1.0, |w| w[row]), &fresh[..trials]);
                     }
@@ -274,38 +284,31 @@ impl<F: Nearest> Block<F> {
     }
 }
 
-/// The squared distances of the rows in `tile` from all candidates, `packed.padded()` a row. With
-/// candidates side by side in a register when rows are short, coordinates when they are long.
-fn squared_distances<F: Nearest>(
-    tile: &[F],
-    d: usize,
-    candidates: &[F],
-    packed: &Candidates<F>,
-    out: &mut Vec<F>,
-) {
-    out.resize(tile.len() / d * packed.padded(), F::zero());
-    if d < 64 {
-        packed.squared_distances(tile, out);
-    } else {
-        Arch::new().dispatch(LongRows { tile, d, candidates, padded: packed.padded(), out });
-    }
-}
-
-struct LongRows<'a, F> {
-    tile: &'a [F],
-    d: usize,
+/// The squared distances of some rows from all candidates, `stride` numbers a row.
+struct LongRows<'a, F, I> {
+    x: &'a ArrayRef2<F>,
+    rows: I,
     candidates: &'a [F],
-    padded: usize,
+    stride: usize,
     out: &'a mut [F],
 }
 
-impl<F: Nearest> WithSimd for LongRows<'_, F> {
+impl<F: Nearest, I: Iterator<Item = usize>> WithSimd for LongRows<'_, F, I> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        for (row, out) in self.tile.chunks_exact(self.d).zip(self.out.chunks_exact_mut(self.padded)) {
-            for (candidate, out) in self.candidates.chunks_exact(self.d).zip(out) {
+        let mut buffer = Vec::new();
+        for (row, out) in self.rows.zip(self.out.chunks_exact_mut(self.stride)) {
+            let row = self.x.row(row);
+            let row = if let Some(values) = row.as_slice() {
+                values
+            } else {
+                buffer.clear();
+                buffer.extend(row);
+                &buffer
+            };
+            for (candidate, out) in self.candidates.chunks_exact(row.len()).zip(out) {
                 *out = squared_distance(row, candidate);
             }
         }

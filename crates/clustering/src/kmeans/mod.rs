@@ -156,7 +156,7 @@ impl KMeans {
         weights: Option<&[f64]>,
         observer: &mut dyn Observer,
     ) -> Result<KMeansModel<F>> {
-        let Moments { means, variances } = Moments::of(x, "x")?;
+        let Moments { means, variances } = finite_moments(x)?;
         self.check(x)?;
         let shift: Vec<F> = means.iter().map(|&m| F::of(m)).collect();
         let tolerance = self.tolerance * variances.mean().unwrap_or(0.0);
@@ -189,12 +189,25 @@ impl KMeans {
     }
 }
 
+/// The moments of a valid table whose squared distances fit the element type.
+fn finite_moments<F: Nearest>(x: &ArrayRef2<F>) -> Result<Moments> {
+    let moments = Moments::of(x, "x")?;
+    // no two rows are farther apart than this, squared
+    let farthest = 2.0 * x.nrows() as f64 * moments.variances.sum();
+    if farthest < F::max_value().f64() {
+        return Ok(moments);
+    }
+    let problem =
+        format!("squared distances up to {farthest:e} overflow {}; scale the columns down", F::NAME);
+    Err(Error::Numerical { method: "k-means", problem })
+}
+
 /// x: `[n, d]`.
 ///
 /// # Errors
 /// [`Error::Empty`], [`Error::NonFinite`] (with row and column); [`Error::TooFewRows`] when k > n;
 /// [`Error::Parameter`] for a hyper-parameter out of range; [`Error::Shape`] when given centroids
-/// are not k × d.
+/// are not k × d; [`Error::Numerical`] when squared distances overflow the element type.
 ///
 /// With fewer distinct rows than k some centroids coincide or stay without rows; the model's
 /// [`distinct_clusters`](KMeansModel::distinct_clusters) says how many are in use.

@@ -144,6 +144,10 @@ fn bad_hyper_parameters_and_bad_data_are_named() {
         let fit = KMeans::new(1).fit_weighted(&x, &weights, &mut Silent);
         assert!(matches!(fit, Err(Error::Value { what: "weights", .. })));
     }
+    for huge in [array![[1e30_f32], [-1e30]], array![[f32::MAX], [f32::MIN]]] {
+        assert!(matches!(KMeans::new(1).fit(&huge), Err(Error::Numerical { method: "k-means", .. })));
+        assert!(KMeans::new(1).fit(&huge.mapv(f64::from)).is_ok_and(|m| m.inertia().is_finite()));
+    }
     let model = KMeans::new(1).fit(&x).unwrap_or_else(|e| panic!("{e}"));
     assert!(matches!(model.predict_into(&x, &mut [0; 3]), Err(Error::Shape { what: "labels", .. })));
 }
