@@ -63,9 +63,9 @@ impl Report {
         let png = figure.png_bytes()?;
         write_atomic(self.folder.join(format!("{name}.png")), |w| w.write_all(&png))?;
         figure.svg(self.folder.join(format!("{name}.svg")))?;
-        let _ = write!(
+        let _ = writeln!(
             self.body,
-            "<figure><img alt=\"{caption}\" src=\"data:image/png;base64,{}\"><figcaption>{caption}</figcaption></figure>\n",
+            "<figure><img alt=\"{caption}\" src=\"data:image/png;base64,{}\"><figcaption>{caption}</figcaption></figure>",
             STANDARD.encode(png)
         );
         Ok(())

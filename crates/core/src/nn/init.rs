@@ -6,9 +6,10 @@
 //! | [`Init::KaimingUniform`] | U(−√(6 / fan_in), √(6 / fan_in)) | the same variance, bounded |
 //! | [`Init::XavierNormal`], [`Init::XavierUniform`] | variance 2 / (fan_in + fan_out) | weights before tanh, sigmoid or nothing (Glorot & Bengio 2010) |
 //! | [`Init::Normal`] | N(0, σ²) | DCGAN's 0.02, embeddings |
+//! | [`Init::Uniform`] | U(low, high) | biases of candle's layers |
 //! | [`Init::Constant`] | one number | biases (0), scales (1) |
 //!
-//! fan_in is the number of inputs of one output: for a weight [o, i, kh, kw] it is i·kh·kw, and
+//! fan_in is the number of inputs of one output: for a weight `[o, i, kh, kw]` it is i·kh·kw, and
 //! fan_out is o·kh·kw.
 
 use crate::{Result, Seed};
@@ -24,6 +25,8 @@ pub enum Init {
     Constant(f64),
     /// Normal with mean 0 and this standard deviation.
     Normal(f64),
+    /// Uniform between these two numbers.
+    Uniform(f64, f64),
     /// Normal with variance 2 / fan_in.
     KaimingNormal,
     /// Uniform with variance 2 / fan_in.
@@ -52,14 +55,16 @@ impl Init {
         let normal = |variance: f64| -> Vec<f64> {
             seed.normals(count).into_iter().map(|z| z * variance.sqrt()).collect()
         };
-        // a uniform distribution on ±b has variance b²/3
-        let uniform = |variance: f64| -> Vec<f64> {
+        let between = |low: f64, high: f64| -> Vec<f64> {
             let mut rng = seed.rng();
-            (0..count).map(|_| (2.0 * rng.random::<f64>() - 1.0) * (3.0 * variance).sqrt()).collect()
+            (0..count).map(|_| low + (high - low) * rng.random::<f64>()).collect()
         };
+        // a uniform distribution on ±b has variance b²/3
+        let uniform = |variance: f64| between(-(3.0 * variance).sqrt(), (3.0 * variance).sqrt());
         let values = match self {
             Init::Constant(value) => vec![value; count],
             Init::Normal(deviation) => normal(deviation * deviation),
+            Init::Uniform(low, high) => between(low, high),
             Init::KaimingNormal => normal(2.0 / fan_in),
             Init::KaimingUniform => uniform(2.0 / fan_in),
             Init::XavierNormal => normal(2.0 / (fan_in + fan_out)),
@@ -82,6 +87,7 @@ mod tests {
             (Init::XavierNormal, 2.0 / 864.0),
             (Init::XavierUniform, 2.0 / 864.0),
             (Init::Normal(0.02), 0.0004),
+            (Init::Uniform(-0.3, 0.3), 0.03),
         ] {
             let x = init.draw(&shape, Seed::new(1), DType::F64, &Device::Cpu)?;
             let found = x.sqr()?.mean_all()?.to_scalar::<f64>()?;

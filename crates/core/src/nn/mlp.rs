@@ -58,7 +58,7 @@ impl Mlp {
         Ok(Mlp { layers: widths.windows(2).enumerate().map(layer).collect::<Result<_>>()? })
     }
 
-    /// x: [n, inputs]. Returns [n, outputs].
+    /// x: `[n, inputs]`. Returns `[n, outputs]`.
     ///
     /// # Errors
     /// [`Error::Shape`] when x does not fit.

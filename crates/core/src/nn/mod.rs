@@ -5,6 +5,7 @@
 //! | [`ops`] | the operations with hand-written backward passes, as plain functions |
 //! | [`params`] | named, ordered, seeded parameters, and frozen snapshots of them |
 //! | [`init`] | how parameters start |
+//! | [`Params::var_builder`] | candle-nn's layers and models on our parameters |
 //! | [`layers`] | [`Linear`], [`Conv2d`], [`ConvTranspose2d`], [`BatchNorm`] |
 //! | [`mlp`], [`resnet`] | the networks made of them |
 //! | [`check`] | backward passes against central differences |
@@ -41,6 +42,7 @@ pub mod mlp;
 pub mod ops;
 pub mod params;
 pub mod resnet;
+mod var_builder;
 
 pub use init::Init;
 pub use layers::{BatchNorm, Conv2d, ConvSpec, ConvTranspose2d, Linear, Mode};

@@ -1,7 +1,7 @@
 //! Residual networks for small images (He et al. 2016), with the stem used for CIFAR.
 //!
 //! A 3 x 3 convolution at full resolution, stages of basic blocks of which each but the first halves the
-//! resolution, and a global average: [n, c, h, w] → [n, width of the last stage]. Use it as the
+//! resolution, and a global average: `[n, c, h, w]` → `[n, width of the last stage]`. Use it as the
 //! encoder of images from 8 x 8 (digits) to about 64 x 64; larger ones want a stem that reduces them first.
 //!
 //! ResNet-18 for CIFAR is `ResNetSpec::new(3).widths([64, 128, 256, 512]).blocks(2)`.
@@ -46,7 +46,7 @@ impl BasicBlock {
         })
     }
 
-    /// x: [n, inputs, h, w]. Returns [n, outputs, ⌈h / stride⌉, ⌈w / stride⌉].
+    /// x: `[n, inputs, h, w]`. Returns `[n, outputs, ⌈h / stride⌉, ⌈w / stride⌉]`.
     ///
     /// # Errors
     /// [`Error::Shape`] when x does not fit.
@@ -156,7 +156,7 @@ impl ResNet {
         Ok(ResNet { stem, blocks, features: width })
     }
 
-    /// x: [n, channels, h, w]. Returns the codes [n, features].
+    /// x: `[n, channels, h, w]`. Returns the codes `[n, features]`.
     ///
     /// # Errors
     /// [`Error::Shape`] when x does not fit.

@@ -28,7 +28,7 @@ pub struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// The rows of `x` that are in this batch. x: [n, …]. Returns [batch, …].
+    /// The rows of `x` that are in this batch. x: `[n, …]`. Returns `[batch, …]`.
     ///
     /// # Errors
     /// When x has fewer rows than the data.

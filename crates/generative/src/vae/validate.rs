@@ -16,12 +16,11 @@ pub(super) fn images(x: &Tensor, likelihood: Likelihood) -> Result<[usize; 3]> {
     }
     let values = x.flatten_all()?.to_vec1::<f32>()?;
     finite(&values, c * h * w, "x")?;
-    if likelihood == Likelihood::Bernoulli {
-        if let Some(index) = values.iter().position(|v| !(0.0..=1.0).contains(v)) {
-            let value = values[index].to_string();
-            let allowed = "a number between 0 and 1 for a Bernoulli likelihood";
-            return Err(Error::Value { what: "x", index, value, allowed });
-        }
+    let outside = |v: &f32| likelihood == Likelihood::Bernoulli && !(0.0..=1.0).contains(v);
+    if let Some(index) = values.iter().position(outside) {
+        let value = values[index].to_string();
+        let allowed = "a number between 0 and 1 for a Bernoulli likelihood";
+        return Err(Error::Value { what: "x", index, value, allowed });
     }
     Ok([c, h, w])
 }

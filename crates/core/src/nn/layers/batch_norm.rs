@@ -4,9 +4,9 @@ use crate::nn::{Init, Params, ops};
 use crate::{Float, Result};
 use candle_core::Tensor;
 
-/// Batch normalisation with running averages; see [`ops::batch_norm`]. For tables [n, c] and images [n, c, h, w].
+/// Batch normalisation with running averages; see [`ops::batch_norm`]. For tables `[n, c]` and images `[n, c, h, w]`.
 ///
-/// Tensors: `gamma`, `beta` [c] (trained), `running_mean`, `running_variance` [c] (buffers). Running
+/// Tensors: `gamma`, `beta` `[c]` (trained), `running_mean`, `running_variance` `[c]` (buffers). Running
 /// averages move by a tenth towards each batch, with the unbiased variance, as in other libraries.
 #[derive(Debug, Clone)]
 pub struct BatchNorm {
@@ -43,7 +43,7 @@ impl BatchNorm {
         })
     }
 
-    /// x: [n, c] or [n, c, h, w]. Returns the same shape.
+    /// x: `[n, c]` or `[n, c, h, w]`. Returns the same shape.
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) when x does not fit; in training

@@ -61,7 +61,7 @@ impl ConvSpec {
     }
 }
 
-/// A convolution; see [`ops::conv2d`]. Tensors: `weight` [outputs, inputs, k, k], `bias` [outputs].
+/// A convolution; see [`ops::conv2d`]. Tensors: `weight` `[outputs, inputs, k, k]`, `bias` `[outputs]`.
 #[derive(Debug, Clone)]
 pub struct Conv2d {
     spec: ConvSpec,
@@ -83,7 +83,7 @@ impl Conv2d {
         Ok(Conv2d { spec, weight, bias })
     }
 
-    /// x: [n, inputs, h, w]. Returns [n, outputs, oh, ow].
+    /// x: `[n, inputs, h, w]`. Returns `[n, outputs, oh, ow]`.
     ///
     /// # Errors
     /// [`Error::Shape`] when x does not fit.
@@ -92,8 +92,8 @@ impl Conv2d {
     }
 }
 
-/// A transposed convolution; see [`ops::conv_transpose2d`]. Tensors: `weight` [inputs, outputs, k, k],
-/// `bias` [outputs].
+/// A transposed convolution; see [`ops::conv_transpose2d`]. Tensors: `weight` `[inputs, outputs, k, k]`,
+/// `bias` `[outputs]`.
 #[derive(Debug, Clone)]
 pub struct ConvTranspose2d {
     spec: ConvSpec,
@@ -117,7 +117,7 @@ impl ConvTranspose2d {
         Ok(ConvTranspose2d { spec, weight, bias })
     }
 
-    /// x: [n, inputs, h, w]. Returns [n, outputs, oh, ow].
+    /// x: `[n, inputs, h, w]`. Returns `[n, outputs, oh, ow]`.
     ///
     /// # Errors
     /// [`Error::Shape`] when x does not fit.

@@ -2,7 +2,7 @@ use crate::Result;
 use crate::nn::{Init, Params, ops};
 use candle_core::Tensor;
 
-/// y = x·Wᵀ + b. Tensors: `weight` [outputs, inputs], `bias` [outputs].
+/// y = x·Wᵀ + b. Tensors: `weight` `[outputs, inputs]`, `bias` `[outputs]`.
 #[derive(Debug, Clone)]
 pub struct Linear {
     weight: Tensor,
@@ -28,7 +28,7 @@ impl Linear {
         Ok(Linear { weight, bias })
     }
 
-    /// x: [n, inputs]. Returns [n, outputs].
+    /// x: `[n, inputs]`. Returns `[n, outputs]`.
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) when x does not fit.
@@ -36,12 +36,12 @@ impl Linear {
         ops::linear(x, &self.weight, self.bias.as_ref())
     }
 
-    /// [outputs, inputs]
+    /// `[outputs, inputs]`
     pub fn weight(&self) -> &Tensor {
         &self.weight
     }
 
-    /// [outputs]
+    /// `[outputs]`
     pub fn bias(&self) -> Option<&Tensor> {
         self.bias.as_ref()
     }

@@ -15,16 +15,16 @@ use pulp::Arch;
 /// What a batch says about its channels.
 #[derive(Debug, Clone)]
 pub struct Moments {
-    /// [c]
+    /// `[c]`
     pub mean: Tensor,
-    /// Divided by the number of values. [c]
+    /// Divided by the number of values. `[c]`
     pub variance: Tensor,
     /// Values a channel.
     pub count: usize,
 }
 
 /// Normalises by the batch's own moments, which are returned too (without gradient).
-/// x: [n, c] or [n, c, h, w]; gamma, beta: [c]. Returns the shape of x, rectified when `relu`.
+/// x: `[n, c]` or `[n, c, h, w]`; gamma, beta: `[c]`. Returns the shape of x, rectified when `relu`.
 ///
 /// # Errors
 /// [`Error::Shape`] when shapes or element types do not fit; [`Error::TooFewRows`] for a single
@@ -73,7 +73,7 @@ pub fn batch_norm(
     })?)
 }
 
-/// Normalises by given moments. x: [n, c] or [n, c, h, w]; gamma, beta, mean, variance: [c].
+/// Normalises by given moments. x: `[n, c]` or `[n, c, h, w]`; gamma, beta, mean, variance: `[c]`.
 /// Returns the shape of x, rectified when `relu`. No gradient flows to the moments.
 ///
 /// # Errors

@@ -31,14 +31,14 @@ fn softplus<T: Element>(l: T) -> T {
     positive + (-l.abs()).exp().ln_1p()
 }
 
-/// f summed over each row of two arrays [n, width], in `f64`.
+/// f summed over each row of two arrays `[n, width]`, in `f64`.
 fn row_sums<T: Element>(n: usize, width: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let row = |i: usize| T::of((i * width..(i + 1) * width).map(|at| f(at).f64()).sum());
     (0..n).into_par_iter().map(row).collect()
 }
 
 /// log p(x) of binary x (or x in [0, 1], read as probabilities) under independent logits.
-/// x, logits: [n, …], the same shape. Returns [n], in nats. Finite for any finite logit.
+/// x, logits: `[n, …]`, the same shape. Returns `[n]`, in nats. Finite for any finite logit.
 ///
 /// # Errors
 /// [`Error::Shape`] when shapes or element types differ.
@@ -96,8 +96,8 @@ pub fn bce_with_logits(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     Ok((total * (-1.0 / count as f64))?)
 }
 
-/// log p(x) of x under independent normal distributions. x, mean, log_variance: [n, …], the same
-/// shape. Returns [n], in nats.
+/// log p(x) of x under independent normal distributions. x, mean, log_variance: `[n, …]`, the same
+/// shape. Returns `[n]`, in nats.
 ///
 /// # Errors
 /// [`Error::Shape`] when shapes or element types differ.

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// x·weightᵀ + bias. x: [n, d], weight: [o, d], bias: [o]. Returns [n, o].
+/// x·weightᵀ + bias. x: `[n, d]`, weight: `[o, d]`, bias: `[o]`. Returns `[n, o]`.
 ///
 /// With x as both arguments this is the matrix of all inner products.
 ///

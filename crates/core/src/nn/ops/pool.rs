@@ -14,7 +14,7 @@ fn images(x: &Tensor) -> Result<[usize; 4]> {
     }
 }
 
-/// The largest value of each window, without padding. x: [n, c, h, w]. Returns [n, c, oh, ow] with
+/// The largest value of each window, without padding. x: `[n, c, h, w]`. Returns `[n, c, oh, ow]` with
 /// oh = ⌊(h − kernel) / stride⌋ + 1. Of equal values the first in the window gets the gradient.
 ///
 /// # Errors
@@ -69,7 +69,7 @@ pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
     })?)
 }
 
-/// The mean of each map. x: [n, c, h, w]. Returns [n, c].
+/// The mean of each map. x: `[n, c, h, w]`. Returns `[n, c]`.
 ///
 /// # Errors
 /// [`Error::Shape`] when x is not a batch of images with at least one pixel.
@@ -97,8 +97,8 @@ pub fn global_average_pool(x: &Tensor) -> Result<Tensor> {
     })?)
 }
 
-/// Repeats each pixel `factor` times along both axes. x: [n, c, h, w]. Returns
-/// [n, c, factor·h, factor·w].
+/// Repeats each pixel `factor` times along both axes. x: `[n, c, h, w]`. Returns
+/// `[n, c, factor·h, factor·w]`.
 ///
 /// # Errors
 /// [`Error::Shape`] when x is not a batch of images, [`Error::Parameter`] for a factor of 0.

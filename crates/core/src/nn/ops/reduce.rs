@@ -27,7 +27,7 @@ pub(super) fn map2<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -
     out
 }
 
-/// f of each row of each input [n, d] into the same row of a new array [n, d].
+/// f of each row of each input `[n, d]` into the same row of a new array `[n, d]`.
 pub(super) fn map_rows<T: Element>(
     x: &[T],
     width: usize,
@@ -104,7 +104,7 @@ impl<T> Channel<T> {
     }
 }
 
-/// Gives each channel of `out` [n, c, pixels] to one thread. Returns what `f` returns, by channel.
+/// Gives each channel of `out` `[n, c, pixels]` to one thread. Returns what `f` returns, by channel.
 pub(super) fn for_channels<T: Element, R: Send>(
     out: &mut [T],
     channels: usize,
@@ -126,12 +126,12 @@ pub(super) fn for_channels<T: Element, R: Send>(
     (0..channels).into_par_iter().map(channel).collect()
 }
 
-/// The plane of channel `c` in image `i` of an array [n, c, pixels].
+/// The plane of channel `c` in image `i` of an array `[n, c, pixels]`.
 pub(super) fn plane<T>(x: &[T], channels: usize, pixels: usize, c: usize, i: usize) -> &[T] {
     &x[(i * channels + c) * pixels..][..pixels]
 }
 
-/// x: [n, c, …] as (n, c, pixels).
+/// x: `[n, c, …]` as (n, c, pixels).
 pub(super) fn planes_of(x: &Tensor, what: &'static str) -> Result<(usize, usize, usize)> {
     match x.dims() {
         [n, c, rest @ ..] => Ok((*n, *c, rest.iter().product())),
@@ -139,7 +139,7 @@ pub(super) fn planes_of(x: &Tensor, what: &'static str) -> Result<(usize, usize,
     }
 }
 
-/// The sum over everything but the channels. x: [n, c, …]. Returns [c].
+/// The sum over everything but the channels. x: `[n, c, …]`. Returns `[c]`.
 pub(super) fn channel_sums<T: Element>(x: &Tensor) -> Backend<Tensor> {
     let x_ = values::<T>(x)?;
     let (n, c, pixels) = planes_of(x, "x").map_err(candle_core::Error::wrap)?;
@@ -148,7 +148,7 @@ pub(super) fn channel_sums<T: Element>(x: &Tensor) -> Backend<Tensor> {
     tensor(sums, c)
 }
 
-/// Adds one number to each channel. x: [n, c, …], bias: [c]. Returns the shape of x.
+/// Adds one number to each channel. x: `[n, c, …]`, bias: `[c]`. Returns the shape of x.
 ///
 /// # Errors
 /// [`Error::Shape`] when shapes or element types do not fit.

@@ -22,7 +22,7 @@ fn log_sum_exp<T: Element>(row: &[T]) -> f64 {
     max + row.iter().map(|v| (*v - T::of(max)).exp().f64()).sum::<f64>().ln()
 }
 
-/// x − log Σ exp(x), row by row: log-probabilities in nats. x: [n, k]. Returns [n, k].
+/// x − log Σ exp(x), row by row: log-probabilities in nats. x: `[n, k]`. Returns `[n, k]`.
 ///
 /// # Errors
 /// [`Error::Shape`] when x is not a table of floating point numbers.
@@ -50,7 +50,7 @@ pub fn log_softmax(x: &Tensor) -> Result<Tensor> {
     })?)
 }
 
-/// The mean negative log-probability of the labels, in nats. logits: [n, k], labels: `u32` [n].
+/// The mean negative log-probability of the labels, in nats. logits: `[n, k]`, labels: `u32` `[n]`.
 /// Returns a scalar.
 ///
 /// # Errors
@@ -103,7 +103,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     })?)
 }
 
-/// Each row divided by its length √(‖x‖² + 10⁻²⁴), so that a row of zeros stays one. x: [n, d]. Returns [n, d].
+/// Each row divided by its length √(‖x‖² + 10⁻²⁴), so that a row of zeros stays one. x: `[n, d]`. Returns `[n, d]`.
 ///
 /// # Errors
 /// [`Error::Shape`] when x is not a table of floating point numbers.

@@ -14,7 +14,7 @@ fn assert_gradient(what: &str, inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Resul
     Ok(())
 }
 
-/// (x, weight as [o, c, kh, kw], stride, padding)
+/// (x, weight as `[o, c, kh, kw]`, stride, padding)
 const CONVOLUTIONS: [([usize; 4], [usize; 4], usize, usize); 9] = [
     ([2, 3, 5, 7], [4, 3, 3, 3], 1, 1),
     ([2, 3, 6, 7], [2, 3, 3, 3], 2, 1), // H and W of different parity
@@ -171,7 +171,7 @@ fn pooling_gradients() -> Result<()> {
         assert_gradient(&what, &[input(&shape, 1)?], |i| max_pool2d(&i[0], kernel, stride))?;
     }
     let x = input(&[3, 5, 3, 4], 2)?;
-    assert_gradient("global average", &[x.clone()], |i| global_average_pool(&i[0]))?;
+    assert_gradient("global average", std::slice::from_ref(&x), |i| global_average_pool(&i[0]))?;
     assert_gradient("upsample, used twice", &[x], |i| {
         Ok((upsample_nearest2d(&i[0], 3)?.sqr()? + upsample_nearest2d(&(&i[0] * 2.0)?, 3)?)?)
     })
@@ -190,8 +190,8 @@ fn max_pool_picks_the_largest_and_passes_nan_on() -> Result<()> {
 #[test]
 fn activation_gradients() -> Result<()> {
     let x = input(&[3, 7, 2], 1)?;
-    assert_gradient("relu", &[x.clone()], |i| relu(&i[0]))?;
-    assert_gradient("sigmoid", &[x.clone()], |i| sigmoid(&i[0]))?;
+    assert_gradient("relu", std::slice::from_ref(&x), |i| relu(&i[0]))?;
+    assert_gradient("sigmoid", std::slice::from_ref(&x), |i| sigmoid(&i[0]))?;
     assert_gradient("add_relu", &[x.clone(), input(&[3, 7, 2], 2)?], |i| add_relu(&i[0], &i[1]))?;
     assert_gradient("transposed input", &[x], |i| relu(&i[0].transpose(0, 2)?))?;
     let inputs = [input(&[2, 3, 2, 5], 1)?, input(&[3], 2)?];
@@ -211,9 +211,9 @@ fn activation_gradients() -> Result<()> {
 fn row_gradients() -> Result<()> {
     let x = input(&[5, 7], 1)?;
     let labels = Tensor::new(&[6_u32, 0, 3, 3, 1], &Device::Cpu)?;
-    assert_gradient("log_softmax", &[x.clone()], |i| log_softmax(&i[0]))?;
-    assert_gradient("cross_entropy", &[x.clone()], |i| cross_entropy(&i[0], &labels))?;
-    assert_gradient("normalize_rows", &[x.clone()], |i| normalize_rows(&i[0]))?;
+    assert_gradient("log_softmax", std::slice::from_ref(&x), |i| log_softmax(&i[0]))?;
+    assert_gradient("cross_entropy", std::slice::from_ref(&x), |i| cross_entropy(&i[0], &labels))?;
+    assert_gradient("normalize_rows", std::slice::from_ref(&x), |i| normalize_rows(&i[0]))?;
     let huge = Tensor::new(&[[1e4_f64, -1e4], [f64::NEG_INFINITY, 0.0]], &Device::Cpu)?;
     assert_eq!(log_softmax(&huge)?.to_vec2::<f64>()?, [[0.0, -2e4], [f64::NEG_INFINITY, 0.0]]);
     assert_eq!(normalize_rows(&x.zeros_like()?)?.flatten_all()?.to_vec1::<f64>()?, [0.0; 35]);

@@ -23,7 +23,7 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    /// The forward pass x [n, c, h, w] * weight [o, c, kh, kw].
+    /// The forward pass x `[n, c, h, w]` * weight `[o, c, kh, kw]`.
     pub(crate) fn of_forward(x: &[usize], weight: &[usize], stride: usize, padding: usize) -> Result<Self> {
         let (&[images, channels, height, width], &[out_channels, in_channels, kh, kw]) = (x, weight) else {
             let found = format!("x {x:?} and weight {weight:?}");
@@ -59,7 +59,7 @@ impl Geometry {
     }
 
     /// The forward pass whose input gradient is the transposed convolution
-    /// x [n, c, h, w] * weight [c, o, kh, kw]: its *output* is x.
+    /// x `[n, c, h, w]` * weight [c, o, kh, kw]: its *output* is x.
     pub(crate) fn of_transposed(
         x: &[usize],
         weight: &[usize],

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 /// Chunks of images whose weight gradients are summed apart.
 const WEIGHT_CHUNKS: usize = 16;
 
-/// y = x * weight (+ bias). x: [n, c, h, w], weight: [o, c, kh, kw], bias: [o].
+/// y = x * weight (+ bias). x: `[n, c, h, w]`, weight: `[o, c, kh, kw]`, bias: `[o]`.
 pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
     let mut out = vec![T::zero(); g.out_shape().iter().product()];
     let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
@@ -47,7 +47,7 @@ pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Opt
 }
 
 /// The gradient of x from the gradient of y, which is also the transposed convolution of y.
-/// y: [n, o, oh, ow], weight: [o, c, kh, kw]. Returns [n, c, h, w].
+/// y: `[n, o, oh, ow]`, weight: `[o, c, kh, kw]`. Returns `[n, c, h, w]`.
 pub(super) fn input_gradient<T: Element>(g: &Geometry, y: &[T], weight: &[T]) -> Vec<T> {
     if let Some(flipped) = g.flipped() {
         return forward(&flipped, y, &flip(g, weight), None);
@@ -70,7 +70,7 @@ pub(super) fn input_gradient<T: Element>(g: &Geometry, y: &[T], weight: &[T]) ->
     x
 }
 
-/// The gradient of the weight. x: [n, c, h, w], y (the gradient of the output): [n, o, oh, ow]. Returns [o, c, kh, kw].
+/// The gradient of the weight. x: `[n, c, h, w]`, y (the gradient of the output): `[n, o, oh, ow]`. Returns `[o, c, kh, kw]`.
 pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], y: &[T]) -> Vec<T> {
     let size = g.out_channels * g.taps();
     let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
@@ -117,7 +117,7 @@ fn sum_in_order<T: Element>(parts: Vec<Vec<T>>, size: usize) -> Vec<T> {
     total
 }
 
-/// product [o, (n, pixels)] into out [n, o, pixels].
+/// product `[o, (n, pixels)]` into out `[n, o, pixels]`.
 fn add_by_image<T: Element>(g: &Geometry, product: &[T], images: usize, out: &mut [T]) {
     let pixels = g.out_pixels();
     for (i, plane) in out.chunks_exact_mut(pixels).enumerate() {
@@ -127,7 +127,7 @@ fn add_by_image<T: Element>(g: &Geometry, product: &[T], images: usize, out: &mu
     }
 }
 
-/// Lends the tile of y [n, o, oh, ow] that starts at a row as a matrix [o, (n, pixels)]: where it lies
+/// Lends the tile of y `[n, o, oh, ow]` that starts at a row as a matrix [o, (n, pixels)]: where it lies
 /// for one image, gathered for several.
 fn with_rows<T: Element>(
     g: &Geometry,
@@ -153,7 +153,7 @@ fn with_rows<T: Element>(
     });
 }
 
-/// weight [o, c, kh, kw] as [c, o, kh, kw] with every kernel turned by 180 degrees.
+/// weight `[o, c, kh, kw]` as `[c, o, kh, kw]` with every kernel turned by 180 degrees.
 fn flip<T: Element>(g: &Geometry, weight: &[T]) -> Vec<T> {
     let area = g.kernel[0] * g.kernel[1];
     let mut out = Vec::with_capacity(weight.len());

@@ -21,7 +21,7 @@ use crate::{Error, Result};
 use candle_core::Tensor;
 use geometry::Geometry;
 
-/// Convolution. x: [n, c, h, w], weight: [o, c, kh, kw], bias: [o]. Returns [n, o, oh, ow] with
+/// Convolution. x: `[n, c, h, w]`, weight: `[o, c, kh, kw]`, bias: `[o]`. Returns `[n, o, oh, ow]` with
 /// oh = ⌊(h + 2·padding − kh) / stride⌋ + 1.
 ///
 /// # Errors
@@ -51,7 +51,7 @@ pub fn conv2d(
 }
 
 /// Transposed convolution: the input gradient of [`conv2d`] as a forward pass.
-/// x: [n, c, h, w], weight: [c, o, kh, kw], bias: [o]. Returns [n, o, oh, ow] with
+/// x: `[n, c, h, w]`, weight: `[c, o, kh, kw]`, bias: `[o]`. Returns `[n, o, oh, ow]` with
 /// oh = (h − 1)·stride − 2·padding + kh + output_padding.
 ///
 /// # Errors
@@ -83,8 +83,8 @@ pub fn conv_transpose2d(
     with_bias(y, bias)
 }
 
-/// The weight gradient of [`conv2d`] as a forward pass. x: [n, c, h, w], y (a gradient of the output):
-/// [n, o, oh, ow]. Returns [o, c, kh, kw] for the `kernel` [kh, kw]. Differentiable in x and y
+/// The weight gradient of [`conv2d`] as a forward pass. x: `[n, c, h, w]`, y (a gradient of the output):
+/// `[n, o, oh, ow]`. Returns `[o, c, kh, kw]` for the `kernel` [kh, kw]. Differentiable in x and y
 /// in main memory; elsewhere candle's own convolution computes it.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use crate::nn::ops::element::Element;
 use std::ops::Range;
 
 /// Writes the inputs of every output pixel of a tile as columns: `columns` [taps, pixels], pixels
-/// ordered by image, row, column. `x` holds the tile's images [n, c, h, w].
+/// ordered by image, row, column. `x` holds the tile's images `[n, c, h, w]`.
 pub(super) fn im2col<T: Element>(g: &Geometry, x: &[T], rows: Range<usize>, columns: &mut Vec<T>) {
     let image = g.in_channels * g.in_pixels();
     let (images, tile) = (x.len() / image.max(1), rows.len() * g.out_width);
