@@ -64,6 +64,54 @@ pub fn width<F: Float>(x: &ArrayRef2<F>, width: usize, what: &'static str) -> Re
     }
 }
 
+/// A batch of images `[n, c, h, w]`: `f32`, not empty, finite. Returns c, h and w. `expected` says in words what
+/// shape is wanted; a `NonFinite` error counts images as rows and positions within an image as columns.
+///
+/// # Errors
+/// [`Error::Shape`] for another rank or element type, [`Error::Empty`], [`Error::NonFinite`].
+#[cfg(feature = "nn")]
+pub fn images(x: &candle_core::Tensor, what: &'static str, expected: &str) -> Result<[usize; 3]> {
+    let misfit = || Error::shape(what, expected, format!("{:?} values of shape {:?}", x.dtype(), x.dims()));
+    let &[n, c, h, w] = x.dims() else {
+        return Err(misfit());
+    };
+    if x.dtype() != candle_core::DType::F32 {
+        return Err(misfit());
+    }
+    if n * c * h * w == 0 {
+        return Err(Error::Empty { what, shape: x.dims().to_vec() });
+    }
+    finite_rows(x, c * h * w, what)?;
+    Ok([c, h, w])
+}
+
+/// Codes `[n, width]`: `f32`, not empty, finite.
+///
+/// # Errors
+/// [`Error::Shape`] for another shape or element type, [`Error::Empty`], [`Error::NonFinite`].
+#[cfg(feature = "nn")]
+pub fn codes(z: &candle_core::Tensor, width: usize, what: &'static str) -> Result<()> {
+    if z.rank() != 2 || z.dim(1)? != width || z.dtype() != candle_core::DType::F32 {
+        let found = format!("{:?} values of shape {:?}", z.dtype(), z.dims());
+        return Err(Error::shape(what, format!("f32 codes [n, {width}]"), found));
+    }
+    if z.elem_count() == 0 {
+        return Err(Error::Empty { what, shape: z.dims().to_vec() });
+    }
+    finite_rows(z, width, what)
+}
+
+#[cfg(feature = "nn")]
+fn finite_rows(x: &candle_core::Tensor, width: usize, what: &'static str) -> Result<()> {
+    let values = x.to_device(&candle_core::Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
+    match values.iter().position(|v| !v.is_finite()) {
+        None => Ok(()),
+        Some(at) => {
+            Err(Error::NonFinite { what, row: at / width, column: at % width, value: f64::from(values[at]) })
+        }
+    }
+}
+
 /// One finite, non-negative weight a row, not all of them zero.
 ///
 /// # Errors

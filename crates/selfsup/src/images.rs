@@ -1,37 +1,20 @@
 //! Images at the door, and networks over many of them.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use ndarray::Array2;
-use unsup_core::{Error, Result};
+use unsup_core::{Error, Result, validate};
 
 /// Images that are encoded at once.
 const BATCH: usize = 256;
 
-/// A finite, non-empty `[n, c, h, w]` tensor of `f32` with this many channels. Returns channels, height, width.
+/// Valid images of this many channels. Returns channels, height, width.
 pub(crate) fn check(x: &Tensor, channels: usize) -> Result<[usize; 3]> {
-    let expected = || format!("f32 images [n, {channels}, height, width]");
-    let found = || format!("{:?} of shape {:?}", x.dtype(), x.dims());
-    let &[n, c, h, w] = x.dims() else {
-        return Err(Error::shape("x", expected(), found()));
-    };
-    if n * c * h * w == 0 {
-        return Err(Error::Empty { what: "x", shape: x.dims().to_vec() });
-    }
-    if c != channels || x.dtype() != DType::F32 {
-        return Err(Error::shape("x", expected(), found()));
-    }
-    let values = x.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
-    match values.iter().position(|v| !v.is_finite()) {
-        None => Ok([c, h, w]),
-        Some(at) => {
-            let size = c * h * w;
-            Err(Error::NonFinite {
-                what: "x",
-                row: at / size,
-                column: at % size,
-                value: f64::from(values[at]),
-            })
-        }
+    let expected = format!("f32 images [n, {channels}, height, width]");
+    let image = validate::images(x, "x", &expected)?;
+    if image[0] == channels {
+        Ok(image)
+    } else {
+        Err(Error::shape("x", expected, format!("shape {:?}", x.dims())))
     }
 }
 

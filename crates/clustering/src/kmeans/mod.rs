@@ -22,9 +22,11 @@
 mod init;
 mod lloyd;
 mod model;
+mod seeding;
 
-pub use init::{Init, greedy_kmeans_plus_plus};
+pub use init::Init;
 pub use model::KMeansModel;
+pub use seeding::greedy_kmeans_plus_plus;
 
 use lloyd::{Lloyd, Run};
 use ndarray::{Array1, ArrayRef1, ArrayRef2};

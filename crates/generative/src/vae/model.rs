@@ -187,7 +187,7 @@ impl InverseTransform<Tensor> for VaeModel {
     type Output = Tensor;
 
     fn inverse_transform(&self, z: &Tensor) -> Result<Tensor> {
-        validate::codes(z, self.spec.latent)?;
+        unsup_core::validate::codes(z, self.spec.latent, "z")?;
         let parts = batches(z.dim(0)?)
             .map(|(start, len)| self.likelihood().mean(&self.network.decode(&z.narrow(0, start, len)?)?));
         Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)?)
