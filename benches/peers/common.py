@@ -20,6 +20,20 @@ class Workload:
     tolerance: float = 1e-4  # how much worse than the peer's the quality may be, relative
 
 
+LINFA = None  # the process of the Rust peers, when it could be built
+
+
+def linfa(job):
+    """A peer that asks linfa."""
+
+    def run():
+        if LINFA is None:
+            raise Absent("not built")
+        return LINFA(job)
+
+    return run
+
+
 def timed(work):
     start = time.perf_counter()
     result = work()

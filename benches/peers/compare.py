@@ -15,14 +15,15 @@ for variable in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"]
 import numpy as np  # noqa: E402  (after the number of threads is fixed)
 
 HERE = pathlib.Path(__file__).parent
+sys.modules.setdefault("compare", sys.modules[__name__])  # `from compare import Absent` means this module
 
 
 class Absent(Exception):
     """A peer or a data set that is not here, and why."""
 
 
-class Ours:
-    """The Rust side, a process that keeps its arrays between jobs."""
+class Process:
+    """A Rust side, a process that keeps its arrays between jobs."""
 
     def __init__(self, program):
         self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -32,23 +33,30 @@ class Ours:
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
         if "error" in answer:
-            raise RuntimeError(answer["error"])
+            raise Absent(answer["error"])
         return answer["seconds"], answer["quality"]
 
 
 def measure(workload, ours, repeats):
-    """Rounds of ours and each peer in turn. Returns {name: [(seconds, quality), ...]}."""
-    contenders = {"ours": lambda: ours(workload.job), **workload.peers}
+    """Rounds of ours and each peer in turn. Returns {name: [(seconds, quality), ...]} and {absent name: why}."""
+    contenders, absent = {"ours": lambda: ours(workload.job)}, {}
+    for name, run in workload.peers.items():
+        try:
+            run()  # the first round warms caches and thread pools up, and shows who is here
+            contenders[name] = run
+        except (Absent, ImportError) as why:
+            absent[name] = str(why).splitlines()[0][:80]
+    if len(contenders) == 1:
+        raise Absent("; ".join(f"{name}: {why}" for name, why in absent.items()))
+    ours(workload.job)
     results = {name: [] for name in contenders}
-    for repeat in range(repeats + 1):
+    for _ in range(repeats):
         for name, run in contenders.items():
-            result = run()
-            if repeat > 0:  # the first round warms caches and thread pools up
-                results[name].append(result)
-    return results
+            results[name].append(run())
+    return results, absent
 
 
-def summarise(workload, results):
+def summarise(workload, results, absent):
     seconds = {name: [s for s, _ in runs] for name, runs in results.items()}
     quality = {name: statistics.median(q for _, q in runs) for name, runs in results.items()}
     fastest = min((name for name in seconds if name != "ours"), key=lambda name: statistics.median(seconds[name]))
@@ -62,7 +70,7 @@ def summarise(workload, results):
         "ratio": statistics.median(ratios), "low": ratios[0], "high": ratios[-1],
         "ours": statistics.median(seconds["ours"]),
         "peers": {name: statistics.median(s) for name, s in seconds.items() if name != "ours"},
-        "fastest": fastest, "worse": worse, "equal": worse <= workload.tolerance, "limit": workload.limit,
+        "absent": absent, "fastest": fastest, "worse": worse, "equal": worse <= workload.tolerance, "limit": workload.limit,
     }
 
 
@@ -73,6 +81,7 @@ def table(group, rows, absent, repeats):
     ]
     for row in rows:
         peers = ", ".join(f"{name} {seconds:.3g}" for name, seconds in row["peers"].items())
+        peers += "".join(f"; {name} absent ({why})" for name, why in row["absent"].items())
         same = "as good" if row["equal"] else f"WORSE by {row['worse']:.1e}"
         lines.append(
             f"| {row['workload']} | {row['ours']:.3g} | {peers} | **{row['ratio']:.2f}** "
@@ -85,6 +94,7 @@ def table(group, rows, absent, repeats):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ours", required=True)
+    parser.add_argument("--rust", required=True, type=pathlib.Path)
     parser.add_argument("--work", required=True, type=pathlib.Path)
     parser.add_argument("--data", type=pathlib.Path, help="folder with mnist/train-images-idx3-ubyte.gz")
     parser.add_argument("--repeats", type=int, default=5)
@@ -93,6 +103,7 @@ def main():
     arguments = parser.parse_args()
 
     sys.path.insert(0, str(HERE))
+    import common
     import group_kmeans
     import group_pca
 
@@ -100,17 +111,19 @@ def main():
     unknown = [g for g in arguments.groups if g not in known]
     if unknown:
         parser.error(f"no group {unknown[0]}; there are {', '.join(known)}")
-    ours = Ours(arguments.ours)
+    ours = Process(arguments.ours)
+    if arguments.rust.exists():
+        common.LINFA = Process(arguments.rust)
     figures, failed = {}, False
     for group in arguments.groups or known:
         rows, absent = [], []
         for make in [w for w in known[group].WORKLOADS if arguments.only in w.title]:
             try:
                 workload = make(arguments.work, arguments.data)
-            except Absent as why:
+                row = summarise(workload, *measure(workload, ours, arguments.repeats))
+            except (Absent, ImportError) as why:
                 absent.append((make.title, str(why)))
                 continue
-            row = summarise(workload, measure(workload, ours, arguments.repeats))
             rows.append(row)
             figures[f"{group}/{workload.key}"] = round(row["ratio"], 4)
             failed |= not row["equal"]

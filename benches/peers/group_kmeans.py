@@ -3,7 +3,7 @@ import warnings
 
 import numpy as np
 
-from common import Workload, blobs, mnist, saved, timed
+from common import Workload, blobs, linfa, mnist, saved, timed
 
 SHAPES = [("mnist", None, 10), ("blobs_200k_32", (200_000, 32), 100), ("blobs_1m_16", (1_000_000, 16), 256),
           ("blobs_100k_128", (100_000, 128), 1000)]
@@ -38,14 +38,11 @@ def lloyd(name, shape, k):
         peers = {"scikit-learn lloyd": lambda: sklearn_lloyd(x, start, "lloyd")}
         if k < 1000:
             peers["scikit-learn elkan"] = lambda: sklearn_lloyd(x, start, "elkan")
-        try:
-            import faiss  # noqa: F401
-
-            peers["faiss"] = lambda: faiss_lloyd(x, start)
-        except ImportError:
-            pass
-        limit = "memory bandwidth" if k < 32 else "FMA peak"
+        peers["faiss"] = lambda: faiss_lloyd(x, start)
         job = {"work": "lloyd", "x": path, "start": start_path, "iterations": 20}
+        if x.size * k < 1e9:  # linfa takes minutes on the others
+            peers["linfa"] = linfa(job)
+        limit = "memory bandwidth" if k < 32 else "FMA peak"
         # faiss splits a large cluster when one runs empty, scikit-learn and we take the farthest row:
         # near-equal local minima differ by a few per mille
         return Workload(f"lloyd_{name}", f"Lloyd ×20, {len(x):,} × {x.shape[1]}, k = {k}", job, peers, limit, tolerance=5e-3)

@@ -1,5 +1,5 @@
 """PCA to 50 components by each route, and the projection."""
-from common import Workload, blobs, mnist, timed
+from common import Workload, blobs, linfa, mnist, timed
 
 ROUTES = [("covariance", "covariance_eigh"), ("randomized", "randomized"), ("svd", "full")]
 
@@ -19,7 +19,10 @@ def fit(name, route, solver):
             return seconds, float(model.explained_variance_.sum())
 
         job = {"work": "pca", "x": path, "components": 50, "route": route}
-        return Workload(f"{route}_{name}", f"PCA {route}, 50 of {len(x):,} × {x.shape[1]}", job, {"scikit-learn": peer},
+        peers = {"scikit-learn": peer}
+        if route == "svd":  # linfa has one route, an iterative SVD of the table in f64
+            peers["linfa"] = linfa(job)
+        return Workload(f"{route}_{name}", f"PCA {route}, 50 of {len(x):,} × {x.shape[1]}", job, peers,
                         "FMA peak", less_is_better=False, tolerance=1e-4)
 
     make.title = f"PCA {route}, {name}"

@@ -5,6 +5,8 @@ mod metrics;
 #[cfg(feature = "plot")]
 mod plot;
 mod readers;
+#[cfg(feature = "contract")]
+mod scaling;
 mod store;
 
 #[global_allocator]
