@@ -15,7 +15,7 @@ fn assert_gradient(what: &str, inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Resul
 }
 
 /// (x, weight as `[o, c, kh, kw]`, stride, padding)
-const CONVOLUTIONS: [([usize; 4], [usize; 4], usize, usize); 9] = [
+const CONVOLUTIONS: [([usize; 4], [usize; 4], usize, usize); 11] = [
     ([2, 3, 5, 7], [4, 3, 3, 3], 1, 1),
     ([2, 3, 6, 7], [2, 3, 3, 3], 2, 1), // H and W of different parity
     ([3, 1, 7, 4], [2, 1, 3, 2], 1, 0),
@@ -24,6 +24,8 @@ const CONVOLUTIONS: [([usize; 4], [usize; 4], usize, usize); 9] = [
     ([1, 1, 4, 5], [2, 1, 3, 3], 1, 3),   // padding as large as the kernel
     ([1, 2, 17, 19], [2, 2, 3, 3], 1, 1), // more than one tile
     ([1, 1, 29, 11], [2, 1, 4, 3], 2, 1),
+    ([2, 1, 1, 1], [1, 1, 7, 7], 1, 3), // taps that reach over the whole image
+    ([1, 2, 3, 1], [2, 2, 5, 5], 1, 2),
     ([130, 1, 2, 2], [1, 1, 3, 3], 1, 1), // many images to a tile, and a remainder
 ];
 

@@ -80,6 +80,8 @@ fn shifted_plane<T: Element>(
     let (top, bottom) =
         (inside_y.start.clamp(rows.start, rows.end), inside_y.end.clamp(rows.start, rows.end));
     let (from, to) = ((top - rows.start) * w, (bottom.max(top) - rows.start) * w);
+    // a tap that reaches over the whole width sees nothing but padding
+    let (from, to) = if inside_x.is_empty() { (0, 0) } else { (from, to) };
     out[..from].fill(T::zero());
     out[to..].fill(T::zero());
     if from == to {
@@ -91,11 +93,14 @@ fn shifted_plane<T: Element>(
     let source = (source + skip as isize) as usize;
     let length = (to - from - skip.min(to - from)).min(plane.len().saturating_sub(source));
     out[from + skip..][..length].copy_from_slice(&plane[source..][..length]);
-    if inside_x != (0..w) {
-        for row in out[from..to].chunks_exact_mut(w) {
-            row[..inside_x.start].fill(T::zero());
-            row[inside_x.end..].fill(T::zero());
-        }
+    clear_columns(&mut out[from..to], w, inside_x);
+}
+
+/// Sets the columns outside of `inside` to zero. A column is one or two pixels wide: storing them down the rows
+/// costs less than a call to fill for each row.
+fn clear_columns<T: Element>(out: &mut [T], width: usize, inside: Range<usize>) {
+    for column in (0..inside.start).chain(inside.end..width) {
+        out[column..].iter_mut().step_by(width).for_each(|o| *o = T::zero());
     }
 }
 
@@ -116,8 +121,6 @@ fn strided_plane<T: Element>(
             continue;
         }
         let first = y * g.width + inside.start * g.stride + kx - g.padding;
-        out[..inside.start].fill(T::zero());
-        out[inside.end..].fill(T::zero());
         let out = &mut out[inside.clone()];
         if g.stride == 1 {
             out.copy_from_slice(&plane[first..][..out.len()]);
@@ -125,4 +128,5 @@ fn strided_plane<T: Element>(
             out.iter_mut().zip(plane[first..].iter().step_by(g.stride)).for_each(|(o, &v)| *o = v);
         }
     }
+    clear_columns(out, g.out_width, inside);
 }
