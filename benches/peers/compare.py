@@ -7,6 +7,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 
 THREADS = os.environ.get("PEERS_THREADS", str(min(2, os.cpu_count() or 1)))
 for variable in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"]:
@@ -37,6 +38,9 @@ class Process:
         return answer["seconds"], answer["quality"]
 
 
+PAUSE = 0.3  # OpenBLAS and OpenMP threads spin for a while after their work: the next one would run beside them
+
+
 def measure(workload, ours, repeats):
     """Rounds of ours and each peer in turn. Returns {name: [(seconds, quality), ...]} and {absent name: why}."""
     contenders, absent = {"ours": lambda: ours(workload.job)}, {}
@@ -52,6 +56,7 @@ def measure(workload, ours, repeats):
     results = {name: [] for name in contenders}
     for _ in range(repeats):
         for name, run in contenders.items():
+            time.sleep(PAUSE)
             results[name].append(run())
     return results, absent
 

@@ -6,14 +6,20 @@ use crate::{Error, Float, Result};
 use ndarray::{ArrayRef1, ArrayRef2};
 use rayon::prelude::*;
 
+/// A table with at least one row and one column.
+///
+/// # Errors
+/// [`Error::Empty`].
+pub fn not_empty<F>(x: &ArrayRef2<F>, what: &'static str) -> Result<()> {
+    if x.is_empty() { Err(Error::Empty { what, shape: x.shape().to_vec() }) } else { Ok(()) }
+}
+
 /// A table with at least one row and one column, all of it finite.
 ///
 /// # Errors
 /// [`Error::Empty`], or [`Error::NonFinite`] with the first offending row and column.
 pub fn table<F: Float>(x: &ArrayRef2<F>, what: &'static str) -> Result<()> {
-    if x.is_empty() {
-        return Err(Error::Empty { what, shape: x.shape().to_vec() });
-    }
+    not_empty(x, what)?;
     // x·0 is 0 for a finite x and NaN otherwise: one branch a row instead of one a value.
     let finite = |row: ndarray::ArrayView1<'_, F>| match row.as_slice() {
         Some(values) => values.iter().fold(F::zero(), |acc, &v| acc + v * F::zero()).is_finite(),

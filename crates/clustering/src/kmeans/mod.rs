@@ -199,9 +199,13 @@ fn finite_moments<F: Nearest>(x: &ArrayRef2<F>) -> Result<Moments> {
     if farthest < F::max_value().f64() {
         return Ok(moments);
     }
+    Err(overflow::<F>(farthest))
+}
+
+fn overflow<F: Nearest>(farthest: f64) -> Error {
     let problem =
         format!("squared distances up to {farthest:e} overflow {}; scale the columns down", F::NAME);
-    Err(Error::Numerical { method: "k-means", problem })
+    Error::Numerical { method: "k-means", problem }
 }
 
 /// x: `[n, d]`.

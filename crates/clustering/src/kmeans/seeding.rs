@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use std::ops::Range;
 use unsup_core::math::{Candidates, Nearest, ROW_TILE, chunks, squared_distance};
 use unsup_core::seed::Rng;
-use unsup_core::{Error, Result, Seed};
+use unsup_core::{Error, Result, Seed, validate};
 
 /// The rows that greedy k-means++ chooses as seeds. x: `[n, d]`. Returns k row numbers, in the order
 /// in which they were chosen; they are distinct as long as there are k distinct rows.
@@ -36,14 +36,22 @@ use unsup_core::{Error, Result, Seed};
 /// [`Error::Empty`], [`Error::NonFinite`]; [`Error::TooFewRows`] when k > n; [`Error::Parameter`]
 /// when k is 0.
 pub fn greedy_kmeans_plus_plus<F: Nearest>(x: &ArrayRef2<F>, k: usize, seed: Seed) -> Result<Vec<usize>> {
-    super::finite_moments(x)?;
+    validate::not_empty(x, "x")?;
     if k == 0 {
         return Err(Error::parameter("k", 0, "at least 1"));
     }
     if k > x.nrows() {
         return Err(Error::TooFewRows { method: "k-means++", needed: k, found: x.nrows() });
     }
-    Ok(greedy_seeds(x, None, k, seed))
+    let seeding = Seeding::new(x, None, first_seed(x.nrows(), None, seed));
+    // the first pass read every value: one that is not finite left its mark on the potential
+    let potential = seeding.potential();
+    // no two rows are farther apart than this, squared
+    if 4.0 * potential < F::max_value().f64() {
+        return Ok(seeding.draw(k, seed));
+    }
+    validate::table(x, "x")?;
+    Err(super::overflow::<F>(4.0 * potential))
 }
 
 /// The seeds of [`greedy_kmeans_plus_plus`] for valid rows, which may have weights.
@@ -124,6 +132,11 @@ impl<'a, F: Nearest> Seeding<'a, F> {
         self.seeds
     }
 
+    /// Σ w·distance² over all rows.
+    fn potential(&self) -> f64 {
+        self.blocks.iter().map(|b| b.potential).sum()
+    }
+
     fn mass(&self, row: usize) -> f64 {
         self.weights.map_or(1.0, |w| w[row]) * self.distances[row].f64()
     }
@@ -131,8 +144,7 @@ impl<'a, F: Nearest> Seeding<'a, F> {
     /// A row drawn with probability proportional to weight × squared distance. When every row lies
     /// on a seed: the first row of positive weight that is not a seed itself, or else the first seed.
     fn draw_row(&self, rng: &mut Rng) -> usize {
-        let total: f64 = self.blocks.iter().map(|b| b.potential).sum();
-        let mut left = rng.random::<f64>() * total;
+        let mut left = rng.random::<f64>() * self.potential();
         let mut last = None;
         for block in self.blocks.iter().filter(|b| b.potential > 0.0) {
             if left < block.potential {

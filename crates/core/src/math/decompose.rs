@@ -6,19 +6,23 @@
 
 use super::chunks::chunks;
 use crate::{Error, Float, Result};
+use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::evd::tridiag::tridiag_in_place;
+use faer::linalg::householder::apply_block_householder_sequence_on_the_left_in_place_with_conj;
+use faer::linalg::qr::no_pivoting::factor::recommended_block_size;
 use faer::linalg::svd::ComputeSvdVectors;
 use faer::linalg::{cholesky::llt, evd, qr::no_pivoting as qr, svd as faer_svd};
-use faer::{Mat, MatRef, Par};
+use faer::{Conj, Mat, MatRef, Par};
 use ndarray::{Array1, Array2, ArrayRef2};
 use rayon::prelude::*;
 
 /// The eigen-decomposition of a symmetric matrix.
 #[derive(Debug, Clone)]
 pub struct Eigen {
-    /// From the largest down. `[d]`
+    /// From the largest down. `[d]`, or as many as were asked for
     pub values: Array1<f64>,
-    /// One eigenvector a row, of length 1, in the order of the values. `[d, d]`
+    /// One eigenvector a row, of length 1, in the order of the values. `[d, d]`, or as many rows as were asked for
     pub vectors: Array2<f64>,
 }
 
@@ -50,24 +54,54 @@ fn square(a: &ArrayRef2<f64>, what: &'static str) -> Result<usize> {
 /// # Errors
 /// [`Error::Shape`] when `a` is not square, [`Error::Numerical`] when the iteration fails (NaN).
 pub fn symmetric_eigen(a: &ArrayRef2<f64>) -> Result<Eigen> {
+    leading_eigen(a, a.nrows())
+}
+
+/// The `count` largest eigenvalues of a symmetric matrix (all when there are fewer) and their
+/// eigenvectors, `[count, d]`. The matrix becomes tridiagonal by reflections and the tridiagonal
+/// one is solved as a whole; only the vectors that are asked for are reflected back.
+///
+/// # Errors
+/// Those of [`symmetric_eigen`].
+pub fn leading_eigen(a: &ArrayRef2<f64>, count: usize) -> Result<Eigen> {
     let d = square(a, "the matrix of an eigen-decomposition")?;
-    let (mut values, mut vectors) = (faer::diag::Diag::<f64>::zeros(d), Mat::zeros(d, d));
+    let count = count.min(d);
+    if d == 0 {
+        return Ok(Eigen { values: Array1::zeros(0), vectors: Array2::zeros((0, 0)) });
+    }
     let scratch =
         evd::self_adjoint_evd_scratch::<f64>(d, evd::ComputeEigenvectors::Yes, Par::Seq, Default::default());
     let mut memory = MemBuffer::new(scratch);
-    evd::self_adjoint_evd(
-        to_faer(a).as_ref(),
+    let stack = MemStack::new(&mut memory);
+    let (mut reduced, block) = (to_faer(a), recommended_block_size::<f64>(d, d));
+    let mut reflections = Mat::zeros(block, d - 1);
+    tridiag_in_place(reduced.as_mut(), reflections.as_mut(), Par::Seq, stack, Default::default());
+    let (mut diagonal, mut below) = (Diag::<f64>::zeros(d), Diag::<f64>::zeros(d));
+    (0..d).for_each(|i| diagonal[i] = reduced[(i, i)]);
+    (1..d).for_each(|i| below[i - 1] = reduced[(i, i - 1)]);
+    let (mut values, mut vectors) = (Diag::<f64>::zeros(d), Mat::<f64>::zeros(d, d));
+    evd::tridiagonal_self_adjoint_evd(
+        diagonal.as_ref(),
+        below.as_ref(),
         values.as_mut(),
         Some(vectors.as_mut()),
         Par::Seq,
-        MemStack::new(&mut memory),
+        stack,
         Default::default(),
     )
     .map_err(|e| Error::Numerical { method: "eigen-decomposition", problem: format!("{e:?}") })?;
     // faer sorts from the smallest up
+    apply_block_householder_sequence_on_the_left_in_place_with_conj(
+        reduced.as_ref().submatrix(1, 0, d - 1, d - 1),
+        reflections.as_ref(),
+        Conj::No,
+        vectors.as_mut().submatrix_mut(1, d - count, d - 1, count),
+        Par::Seq,
+        stack,
+    );
     Ok(Eigen {
-        values: Array1::from_shape_fn(d, |i| values[d - 1 - i]),
-        vectors: Array2::from_shape_fn((d, d), |(i, j)| vectors[(j, d - 1 - i)]),
+        values: Array1::from_shape_fn(count, |i| values[d - 1 - i]),
+        vectors: Array2::from_shape_fn((count, d), |(i, j)| vectors[(j, d - 1 - i)]),
     })
 }
 
@@ -78,7 +112,7 @@ pub fn symmetric_eigen(a: &ArrayRef2<f64>) -> Result<Eigen> {
 pub fn svd(a: &ArrayRef2<f64>) -> Result<Svd> {
     let (n, d) = a.dim();
     let m = n.min(d);
-    let (mut u, mut s, mut v) = (Mat::zeros(n, m), faer::diag::Diag::<f64>::zeros(m), Mat::zeros(d, m));
+    let (mut u, mut s, mut v) = (Mat::zeros(n, m), Diag::<f64>::zeros(m), Mat::zeros(d, m));
     let thin = ComputeSvdVectors::Thin;
     let mut memory =
         MemBuffer::new(faer_svd::svd_scratch::<f64>(n, d, thin, thin, Par::Seq, Default::default()));
@@ -218,6 +252,10 @@ mod tests {
             let Eigen { values, vectors } = symmetric_eigen(&gram)?;
             assert_abs_diff_eq!((&vectors.t() * &values).dot(&vectors), gram, epsilon = 1e-11);
             prop_assert!(values.windows(2).into_iter().all(|w| w[0] >= w[1]));
+            let count = d.div_ceil(3);
+            let leading = leading_eigen(&gram, count)?;
+            prop_assert_eq!(leading.values, values.slice(ndarray::s![..count]).to_owned());
+            assert_abs_diff_eq!(leading.vectors, vectors.slice(ndarray::s![..count, ..]).to_owned(), epsilon = 1e-13);
 
             let r = triangular_factor(&a, &Array1::zeros(d));
             assert_abs_diff_eq!(r.t().dot(&r), gram, epsilon = 1e-11);

@@ -8,15 +8,18 @@
 mod chunks;
 mod decompose;
 mod distance;
+pub(crate) mod gemm;
 mod lbfgs;
 mod moments;
 mod nearest;
 mod products;
 
 pub use chunks::{ROW_TILE, chunks, sum_in_order};
-pub use decompose::{Eigen, Svd, cholesky, orthonormal, svd, symmetric_eigen, triangular_factor};
+pub use decompose::{
+    Eigen, Svd, cholesky, leading_eigen, orthonormal, svd, symmetric_eigen, triangular_factor,
+};
 pub use distance::squared_distance;
 pub use lbfgs::{Minimum, lbfgs};
-pub use moments::{Moments, column_means, covariance};
+pub use moments::{Moments, Scatter, column_means};
 pub use nearest::{Candidates, Nearest};
 pub use products::{centred_tile, product, transposed_product};

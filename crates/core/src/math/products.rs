@@ -1,9 +1,8 @@
 //! Products of tall tables, chunk by chunk.
 
 use super::chunks::{ROW_TILE, chunks};
+use super::gemm::{Mat, multiply};
 use crate::Float;
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
 use ndarray::{Array2, ArrayRef2, s};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -28,32 +27,17 @@ pub fn centred_tile<F: Float>(x: &ArrayRef2<F>, range: Range<usize>, shift: &[F]
     }
 }
 
-/// `out += left · right` or `out = left · right`, all row-major, on the calling thread.
-pub(super) fn gemm<F: Float>(
-    out: MatMut<'_, F>,
-    accumulate: bool,
-    left: MatRef<'_, F>,
-    right: MatRef<'_, F>,
-) {
-    matmul(out, if accumulate { Accum::Add } else { Accum::Replace }, left, right, F::one(), Par::Seq);
-}
-
 /// (x − shift) · b. x: `[n, d]`, b: `[d, m]`. Returns `[n, m]`.
 pub fn product<F: Float>(x: &ArrayRef2<F>, shift: &[F], b: &Array2<F>) -> Array2<F> {
     let ((n, d), m) = (x.dim(), b.ncols());
     let b = b.as_standard_layout();
-    let right = MatRef::from_row_major_slice(b.as_slice().unwrap_or_default(), d, m);
+    let right = Mat::new(b.as_slice().unwrap_or_default(), d, m);
     let mut out = vec![F::zero(); n * m];
     let step = product_rows::<F>(d);
     out.par_chunks_mut(step * m.max(1)).enumerate().for_each_init(Vec::new, |tile, (i, out)| {
         let rows = out.len() / m;
         centred_tile(x, i * step..i * step + rows, shift, tile);
-        gemm(
-            MatMut::from_row_major_slice_mut(out, rows, m),
-            false,
-            MatRef::from_row_major_slice(tile, rows, d),
-            right,
-        );
+        multiply(out, m, false, Mat::new(tile, rows, d), right);
     });
     Array2::from_shape_vec((n, m), out).unwrap_or_default()
 }
@@ -73,15 +57,9 @@ pub fn transposed_product<F: Float>(x: &ArrayRef2<F>, shift: &[F], b: &ArrayRef2
                 let rows = step.min(range.end - start);
                 centred_tile(x, start..start + rows, shift, &mut tile);
                 codes.resize(rows * m, F::zero());
-                let rows_of_x = MatRef::from_row_major_slice(&tile, rows, d);
-                gemm(
-                    MatMut::from_row_major_slice_mut(&mut codes, rows, m),
-                    false,
-                    rows_of_x,
-                    MatRef::from_row_major_slice(&b, d, m),
-                );
-                let codes = MatRef::from_row_major_slice(&codes, rows, m);
-                gemm(MatMut::from_row_major_slice_mut(&mut part, d, m), false, rows_of_x.transpose(), codes);
+                let rows_of_x = Mat::new(&tile, rows, d);
+                multiply(&mut codes, m, false, rows_of_x, Mat::new(&b, d, m));
+                multiply(&mut part, m, false, rows_of_x.t(), Mat::new(&codes, rows, m));
                 total.iter_mut().zip(&part).for_each(|(t, p)| *t += p.f64());
             }
             total

@@ -32,9 +32,9 @@ use ndarray::{Array1, Array2, ArrayRef2, s};
 use routes::Spectrum;
 use serde::{Deserialize, Serialize};
 use unsup_core::estimator::Fit;
-use unsup_core::math::Moments;
+use unsup_core::math::{Moments, Scatter};
 use unsup_core::observe::Observer;
-use unsup_core::{Error, Float, Result, Seed};
+use unsup_core::{Error, Float, Result, Seed, validate};
 
 /// How many components to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -196,21 +196,28 @@ impl<F: Float> Fit<ArrayRef2<F>> for Pca {
     type Model = PcaModel<F>;
 
     fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<PcaModel<F>> {
-        let Moments { means, variances } = Moments::of(x, "x")?;
+        validate::not_empty(x, "x")?;
         let (n, d) = x.dim();
         self.check(n, d)?;
-        let total = variances.sum() * n as f64 / (n as f64 - 1.0);
         let route = self.chosen_route(n, d);
-        let spectrum = match route {
-            Route::Randomized { oversamples, iterations } => {
-                let k = self.kept(&Array1::zeros(0), 0.0);
-                let width = (k + oversamples).min(n.min(d));
-                routes::randomized(x, &means, width, iterations, self.seed, observer)?
-            }
-            Route::Svd => routes::svd_of_design(x, &means)?,
-            Route::Covariance | Route::Auto => routes::covariance(x, &means)?,
+        let degrees = n as f64 - 1.0;
+        let (means, total, Spectrum { variances, directions }) = if route == Route::Covariance {
+            let scatter = Scatter::of(x, "x")?;
+            let count = if let Components::Count(k) = self.components { k } else { d };
+            let total = scatter.products.diag().sum() / degrees;
+            let spectrum = routes::covariance(&scatter, count)?;
+            (scatter.means, total, spectrum)
+        } else {
+            let Moments { means, variances } = Moments::of(x, "x")?;
+            let spectrum = match (route, self.components) {
+                (Route::Randomized { oversamples, iterations }, Components::Count(k)) => {
+                    let width = (k + oversamples).min(n.min(d));
+                    routes::randomized(x, &means, width, iterations, self.seed, observer)?
+                }
+                _ => routes::svd_of_design(x, &means)?,
+            };
+            (means, variances.sum() * n as f64 / degrees, spectrum)
         };
-        let Spectrum { variances, directions } = spectrum;
         let k = self.kept(&variances, total).min(variances.len());
         let directions = fix_signs(directions.slice(s![..k, ..]).to_owned());
         Ok(PcaModel::new(

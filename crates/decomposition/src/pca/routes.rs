@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayRef2, s};
 use std::ops::ControlFlow;
-use unsup_core::math::{self, Eigen, Svd};
+use unsup_core::math::{self, Eigen, Scatter, Svd};
 use unsup_core::observe::{Event, Observer, Stop};
 use unsup_core::{Float, Result, Seed};
 
@@ -20,10 +20,10 @@ fn shift<F: Float>(means: &Array1<f64>) -> Vec<F> {
 }
 
 /// Eigen-decomposition of X_cᵀX_c / (n − 1).
-pub(super) fn covariance<F: Float>(x: &ArrayRef2<F>, means: &Array1<f64>) -> Result<Spectrum> {
-    let (n, d) = x.dim();
-    let Eigen { values, vectors } = math::symmetric_eigen(&math::covariance(x, means, n as f64 - 1.0))?;
-    let kept = n.min(d);
+pub(super) fn covariance(scatter: &Scatter, count: usize) -> Result<Spectrum> {
+    let n = scatter.rows;
+    let Eigen { values, vectors } = math::leading_eigen(&scatter.covariance(n as f64 - 1.0), count)?;
+    let kept = n.min(values.len());
     Ok(Spectrum {
         // rounding can leave a variance of zero slightly negative
         variances: values.slice(s![..kept]).mapv(|v| v.max(0.0)),

@@ -11,8 +11,8 @@ type Failure = Box<dyn std::error::Error>;
 /// The maximum likelihood of probabilistic PCA with q components (Tipping & Bishop 1999, eq. 8), in nats a row.
 fn ppca_log_likelihood(x: &Array2<f64>, q: usize) -> Result<f64, Failure> {
     let (n, d) = x.dim();
-    let means = math::column_means(x);
-    let spectrum = math::symmetric_eigen(&math::covariance(x, &means, n as f64))?.values;
+    let covariance = math::Scatter::of(x, "x")?.covariance(n as f64);
+    let spectrum = math::symmetric_eigen(&covariance)?.values;
     let noise = spectrum.iter().skip(q).sum::<f64>() / (d - q) as f64;
     let log_det = spectrum.iter().take(q).map(|v| v.ln()).sum::<f64>() + (d - q) as f64 * noise.ln();
     Ok(-0.5 * (d as f64 * (2.0 * std::f64::consts::PI).ln() + log_det + d as f64))

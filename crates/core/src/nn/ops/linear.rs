@@ -4,8 +4,8 @@
 //! the input carries none.
 
 use super::element::{Backend, Element, by_type, float, record2, record3, shaped, tensor, values};
-use super::gemm::{Mat, product};
 use super::reduce::channel_sums;
+use crate::math::gemm::{Mat, product};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use rayon::prelude::*;

@@ -23,7 +23,6 @@ mod activation;
 mod batch_norm;
 mod conv;
 pub(crate) mod element;
-mod gemm;
 mod likelihood;
 mod linear;
 mod pool;

@@ -6,8 +6,8 @@
 
 use super::geometry::Geometry;
 use super::unroll::{col2im, im2col};
+use crate::math::gemm::{Mat, multiply};
 use crate::nn::ops::element::Element;
-use crate::nn::ops::gemm::{Mat, multiply};
 use rayon::prelude::*;
 
 /// Chunks of images whose weight gradients are summed apart.

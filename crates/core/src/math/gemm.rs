@@ -3,7 +3,7 @@
 //! The inner dimension is never split between threads, and the grid depends on the shape alone:
 //! the bits of a product do not depend on the number of threads.
 
-use super::element::Element;
+use crate::Float;
 use gemm::Parallelism;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -18,7 +18,7 @@ pub(crate) struct Mat<'a, T> {
     column_stride: usize,
 }
 
-impl<'a, T: Element> Mat<'a, T> {
+impl<'a, T: Float> Mat<'a, T> {
     /// A row-major matrix, its rows one after the other.
     pub(crate) fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
         Self::strided(values, rows, columns, columns)
@@ -29,6 +29,13 @@ impl<'a, T: Element> Mat<'a, T> {
         let needed = if rows * columns == 0 { 0 } else { (rows - 1) * row_stride + columns };
         assert!(needed <= values.len(), "a matrix outside its memory");
         Mat { values, rows, columns, row_stride, column_stride: 1 }
+    }
+
+    /// Some of the columns, without a copy.
+    pub(crate) fn columns(self, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.columns, "columns outside a matrix");
+        let start = (range.start * self.column_stride).min(self.values.len());
+        Mat { values: &self.values[start..], columns: range.len(), ..self }
     }
 
     /// The transpose, without a copy.
@@ -58,7 +65,7 @@ unsafe impl<T: Send> Sync for Window<T> {}
 
 /// out = a·b, or out += a·b, on the calling thread. `out` starts at its first element and has rows
 /// `row_stride` values apart.
-pub(crate) fn multiply<T: Element>(
+pub(crate) fn multiply<T: Float>(
     out: &mut [T],
     row_stride: usize,
     accumulate: bool,
@@ -83,7 +90,7 @@ pub(crate) fn multiply<T: Element>(
 }
 
 /// out = a·b with all threads. `out`: [a.rows, b.columns], row-major.
-pub(crate) fn product<T: Element>(out: &mut [T], a: Mat<'_, T>, b: Mat<'_, T>) {
+pub(crate) fn product<T: Float>(out: &mut [T], a: Mat<'_, T>, b: Mat<'_, T>) {
     assert_eq!(a.columns, b.rows, "inner dimensions differ");
     assert_eq!(out.len(), a.rows * b.columns, "a product outside its memory");
     // below this many multiplications a second thread costs more than it brings
@@ -107,7 +114,7 @@ pub(crate) fn product<T: Element>(out: &mut [T], a: Mat<'_, T>, b: Mat<'_, T>) {
 /// # Safety
 /// The window must be valid for writes in the given rows and columns, and no other thread may
 /// touch these meanwhile. The shapes of `a` and `b` must fit each other.
-unsafe fn multiply_tile<T: Element>(
+unsafe fn multiply_tile<T: Float>(
     out: Window<T>,
     accumulate: bool,
     a: Mat<'_, T>,
