@@ -49,15 +49,6 @@ pub fn table_of_width<F: Float>(x: &ArrayRef2<F>, columns: usize, what: &'static
     table(x, what)
 }
 
-/// Accepts the result of a computation into which every value of `x` went, so that a NaN or an infinity in
-/// `x` would have left one in `result`: looks for the culprit only then. Saves a pass over `x`.
-///
-/// # Errors
-/// Those of [`table`].
-pub fn table_by_result<F: Float>(x: &ArrayRef2<F>, result: &ArrayRef2<F>, what: &'static str) -> Result<()> {
-    if x.is_empty() || table(result, what).is_err() { table(x, what) } else { Ok(()) }
-}
-
 /// The width the model was fitted on.
 ///
 /// # Errors

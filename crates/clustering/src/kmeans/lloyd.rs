@@ -120,7 +120,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
     /// The E step: each row to its nearest centroid; sums, weights and inertia of each cluster on the way.
     fn assign(&mut self, centroids: &[F]) -> Pass {
         let (x, shift, weights, d) = (self.x, self.shift, self.weights, self.x.ncols());
-        let candidates = Candidates::pack(centroids, self.clusters, d);
+        let candidates = Candidates::pack(centroids, d);
         let mut labels = &mut self.labels[..];
         let mut work = Vec::with_capacity(self.chunks.len());
         for chunk in &mut self.chunks {

@@ -100,7 +100,7 @@ impl<F: Nearest> KMeansModel<F> {
     }
 
     fn candidates(&self) -> Candidates<F> {
-        Candidates::pack(&self.centred, self.centroids.nrows(), self.shift.len())
+        Candidates::pack(&self.centred, self.shift.len())
     }
 }
 

@@ -181,7 +181,7 @@ impl<'a, F: Nearest> Seeding<'a, F> {
         };
         let out_of_reach: Vec<F> =
             self.coordinates.chunks_exact(d).map(|seed| nearest_trial(seed) * F::of(0.25)).collect();
-        let packed = Candidates::pack(&candidates, trials, d);
+        let packed = Candidates::pack(&candidates, d);
         let nearest = &self.nearest;
         let work = split(&mut self.blocks, &mut self.distances);
         work.into_par_iter().for_each_init(

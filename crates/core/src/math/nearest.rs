@@ -40,9 +40,10 @@ pub struct Candidates<F> {
 }
 
 impl<F: Nearest> Candidates<F> {
-    /// Packs `count` candidates of `width` coordinates, given row after row.
-    pub fn pack(rows: &[F], count: usize, width: usize) -> Self {
-        assert_eq!(rows.len(), count * width, "candidates are given row after row");
+    /// Packs candidates of `width` coordinates (at least 1), given row after row.
+    pub fn pack(rows: &[F], width: usize) -> Self {
+        let width = width.max(1);
+        let count = rows.len() / width;
         // few candidates fill one register, many come two registers at a time
         let block = if count <= F::lanes() { F::lanes() } else { 2 * F::lanes() };
         let blocks = count.div_ceil(block);
@@ -69,20 +70,21 @@ impl<F: Nearest> Candidates<F> {
         self.count == 0
     }
 
-    /// Writes the index of the nearest candidate of each row; `rows` holds `labels.len()` rows,
-    /// one after the other.
+    /// Writes the index of the nearest candidate of each row, for as many rows as both slices hold;
+    /// `rows` holds them one after the other, each as wide as a candidate.
     pub fn nearest(&self, rows: &[F], labels: &mut [u32]) {
-        assert_eq!(rows.len(), labels.len() * self.width, "rows are as wide as the candidates");
-        F::search(self, rows, labels);
+        let n = labels.len().min(rows.len() / self.width);
+        F::search(self, &rows[..n * self.width], &mut labels[..n]);
     }
 
     /// Writes the squared distances of each row to every candidate: `distances` has
-    /// [`padded`](Self::padded) values a row, of which the first [`len`](Self::len) count.
-    /// Computed as Σ(x − c)², exact to rounding wherever the origin is.
+    /// [`padded`](Self::padded) values a row, of which the first [`len`](Self::len) count, for as many
+    /// rows as both slices hold. Computed as Σ(x − c)², exact to rounding wherever the origin is.
     pub fn squared_distances(&self, rows: &[F], distances: &mut [F]) {
-        let n = distances.len() / self.padded();
-        assert_eq!((rows.len(), distances.len()), (n * self.width, n * self.padded()));
-        F::squared_distances(self, rows, distances);
+        let n = (distances.len() / self.padded().max(1)).min(rows.len() / self.width);
+        if n > 0 {
+            F::squared_distances(self, &rows[..n * self.width], &mut distances[..n * self.padded()]);
+        }
     }
 
     /// The number of candidates rounded up to whole blocks.
@@ -310,7 +312,7 @@ mod tests {
             Seed::new(seed).named(name).normals(len).into_iter().map(F::of).collect()
         };
         let (rows, centres) = (draw("rows", n * d), draw("centres", k * d));
-        let candidates = Candidates::pack(&centres, k, d);
+        let candidates = Candidates::pack(&centres, d);
         let mut labels = vec![u32::MAX; n];
         candidates.nearest(&rows, &mut labels);
         let mut distances = vec![F::nan(); n * candidates.padded()];
@@ -350,7 +352,7 @@ mod tests {
     #[test]
     fn a_tie_goes_to_the_lower_index() {
         for k in [2, 17, 40, 65] {
-            let candidates = Candidates::pack(&vec![1.5_f32; k * 3], k, 3);
+            let candidates = Candidates::pack(&vec![1.5_f32; k * 3], 3);
             let mut labels = [9_u32; 13];
             candidates.nearest(&[0.25; 39], &mut labels);
             assert_eq!(labels, [0; 13], "{k} equal candidates");
@@ -358,11 +360,24 @@ mod tests {
     }
 
     #[test]
+    fn slices_of_other_lengths_are_cut_to_whole_rows() {
+        let candidates = Candidates::pack(&[0.0_f32, 0.0, 4.0, 4.0, 9.0], 2);
+        assert_eq!(candidates.len(), 2);
+        let mut labels = [7; 3];
+        candidates.nearest(&[3.0, 3.0, 1.0, 0.0, 5.0], &mut labels);
+        assert_eq!(labels, [1, 0, 7]);
+        let none = Candidates::<f32>::pack(&[], 0);
+        none.squared_distances(&[1.0], &mut []);
+        none.nearest(&[], &mut []);
+        assert!(none.is_empty());
+    }
+
+    #[test]
     fn the_scalar_path_gives_the_same_bits() {
         let (n, k, d) = (37, 70, 19);
         let rows: Vec<f32> = Seed::new(1).normals(n * d).into_iter().map(|v| v as f32).collect();
         let centres: Vec<f32> = Seed::new(2).normals(k * d).into_iter().map(|v| v as f32).collect();
-        let candidates = Candidates::pack(&centres, k, d);
+        let candidates = Candidates::pack(&centres, d);
         let mut fast = vec![0; n];
         candidates.nearest(&rows, &mut fast);
         for i in 0..n {

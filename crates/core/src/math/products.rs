@@ -2,7 +2,7 @@
 
 use super::chunks::{ROW_TILE, chunks};
 use super::gemm::{Mat, multiply};
-use crate::Float;
+use crate::{Float, Result, validate};
 use ndarray::{Array2, ArrayRef2, s};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -29,17 +29,59 @@ pub fn centred_tile<F: Float>(x: &ArrayRef2<F>, range: Range<usize>, shift: &[F]
 
 /// (x − shift) · b. x: `[n, d]`, b: `[d, m]`. Returns `[n, m]`.
 pub fn product<F: Float>(x: &ArrayRef2<F>, shift: &[F], b: &Array2<F>) -> Array2<F> {
+    product_and_check(x, shift, b).0
+}
+
+/// The same for an x, called `what` in an error, that nobody has looked at: every value of it goes into the
+/// result, where a NaN or an infinity leaves one. Saves a pass over x. b must be finite.
+///
+/// # Errors
+/// Those of [`validate::table`].
+pub fn checked_product<F: Float>(
+    x: &ArrayRef2<F>,
+    shift: &[F],
+    b: &Array2<F>,
+    what: &'static str,
+) -> Result<Array2<F>> {
+    validate::not_empty(x, what)?;
+    let (product, finite) = product_and_check(x, shift, b);
+    if !finite {
+        validate::table(x, what)?;
+    }
+    Ok(product)
+}
+
+/// The product, and whether all of it is finite: each tile is looked at while it is in the cache.
+fn product_and_check<F: Float>(x: &ArrayRef2<F>, shift: &[F], b: &Array2<F>) -> (Array2<F>, bool) {
     let ((n, d), m) = (x.dim(), b.ncols());
     let b = b.as_standard_layout();
     let right = Mat::new(b.as_slice().unwrap_or_default(), d, m);
     let mut out = vec![F::zero(); n * m];
     let step = product_rows::<F>(d);
-    out.par_chunks_mut(step * m.max(1)).enumerate().for_each_init(Vec::new, |tile, (i, out)| {
+    let tiles = out.par_chunks_mut(step * m.max(1)).enumerate();
+    let finite = tiles.map_init(Vec::new, |tile, (i, out)| {
         let rows = out.len() / m;
         centred_tile(x, i * step..i * step + rows, shift, tile);
         multiply(out, m, false, Mat::new(tile, rows, d), right);
+        pulp::Arch::new().dispatch(Finite(out))
     });
-    Array2::from_shape_vec((n, m), out).unwrap_or_default()
+    let finite = finite.reduce(|| true, |a, b| a & b);
+    (Array2::from_shape_vec((n, m), out).unwrap_or_default(), finite)
+}
+
+struct Finite<'a, F>(&'a [F]);
+
+impl<F: Float> pulp::WithSimd for Finite<'_, F> {
+    type Output = bool;
+
+    /// x·0 is 0 for a finite x and NaN otherwise; sixteen sums side by side.
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> bool {
+        let (blocks, rest) = self.0.as_chunks::<16>();
+        let mut lanes = [F::zero(); 16];
+        blocks.iter().for_each(|block| (0..16).for_each(|l| lanes[l] += block[l] * F::zero()));
+        lanes.iter().chain(rest).all(|v| v.is_finite())
+    }
 }
 
 /// (x − shift)ᵀ · (x − shift) · b in one pass over x: the step of a power iteration on the
@@ -72,11 +114,27 @@ pub fn transposed_product<F: Float>(x: &ArrayRef2<F>, shift: &[F], b: &ArrayRef2
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Seed;
+    use crate::{Error, Seed};
     use approx::assert_abs_diff_eq;
 
     fn table(name: &str, n: usize, d: usize) -> Array2<f64> {
         Array2::from_shape_vec((n, d), Seed::new(1).named(name).normals(n * d)).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_value_that_is_not_finite_is_found_wherever_it_is() {
+        for (row, column) in [(0, 0), (1498, 31), (700, 16)] {
+            for bad in [f64::NAN, f64::INFINITY] {
+                let mut x = table("x", 1500, 33);
+                x[[row, column]] = bad;
+                // a column of the product that does not use it is spoiled all the same
+                let found = checked_product(&x, &[0.0; 33], &Array2::zeros((33, 1)), "x");
+                let named = matches!(found, Err(Error::NonFinite { row: r, column: c, .. }) if (r, c) == (row, column));
+                assert!(named, "{row} {column} {bad}");
+            }
+        }
+        let empty = checked_product(&Array2::<f64>::zeros((0, 3)), &[0.0; 3], &Array2::zeros((3, 1)), "x");
+        assert!(matches!(empty, Err(Error::Empty { what: "x", .. })));
     }
 
     #[test]

@@ -96,9 +96,7 @@ impl<F: Float> Transform<ArrayRef2<F>> for PcaModel<F> {
         validate::width(x, self.mean.len(), "x")?;
         let inverse = self.scales().mapv(|s| if s > 0.0 { F::of(1.0 / s) } else { F::zero() });
         let directions = &self.components.t() * &inverse;
-        let codes = math::product(x, self.mean.as_slice().unwrap_or_default(), &directions);
-        validate::table_by_result(x, &codes, "x")?;
-        Ok(codes)
+        math::checked_product(x, self.mean.as_slice().unwrap_or_default(), &directions, "x")
     }
 }
 
@@ -108,10 +106,9 @@ impl<F: Float> InverseTransform<ArrayRef2<F>> for PcaModel<F> {
 
     fn inverse_transform(&self, z: &ArrayRef2<F>) -> Result<Array2<F>> {
         let k = self.components.nrows();
-        validate::table_of_width(z, k, "z")?;
+        validate::width(z, k, "z")?;
         let scales = self.scales().mapv(F::of).insert_axis(Axis(1));
-        let rows = math::product(z, &vec![F::zero(); k], &(&self.components * &scales));
-        Ok(rows + &self.mean)
+        Ok(math::checked_product(z, &vec![F::zero(); k], &(&self.components * &scales), "z")? + &self.mean)
     }
 }
 
