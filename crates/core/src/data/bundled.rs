@@ -102,7 +102,7 @@ pub fn thousand_genomes() -> Genotypes {
 /// Hands in space, in two gestures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hands {
-    /// Joint positions in metres: `[53, 22, 3]`, hand x joint x coordinate.
+    /// Joint positions in the coordinates of the depth camera: `[53, 22, 3]`, hand x joint x coordinate.
     pub joints: Array3<f64>,
     /// The gesture of each hand, an index into `label_names`.
     pub labels: Array1<usize>,

@@ -26,6 +26,7 @@ impl Fit<Tensor> for Vae {
     fn fit_observed(&self, x: &Tensor, observer: &mut dyn Observer) -> Result<VaeModel> {
         self.check()?;
         let image = validate::images(x, self.likelihood)?;
+        self.check_size(image)?;
         let (n, device) = (x.dim(0)?, x.device());
         let params = Params::on(self.seed, DType::F32, device);
         let network = Network::new(self, image, &params)?;

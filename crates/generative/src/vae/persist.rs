@@ -25,6 +25,7 @@ impl Persist for VaeModel {
         let image: [usize; 3] = record.read_value("image")?;
         record.require(spec.check().is_ok(), "the settings are out of range")?;
         record.require(image.iter().all(|&side| side > 0), "the image shape is empty")?;
+        record.require(spec.check_size(image).is_ok(), "the network is larger than any file")?;
         let params = Params::read(record)?;
         let network = Network::new(&spec, image, &params);
         record.require(network.is_ok(), "the weights do not fit the settings")?;

@@ -4,6 +4,8 @@ use super::likelihood::Likelihood;
 use serde::{Deserialize, Serialize};
 use unsup_core::{Error, Result, Seed};
 
+const MOST_WEIGHTS: f64 = 2e9;
+
 /// The layers of the encoder; the decoder mirrors them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Architecture {
@@ -145,5 +147,35 @@ impl Vae {
             return Err(Error::parameter("learning_rate", self.learning_rate, "a positive number"));
         }
         self.likelihood.check()
+    }
+
+    /// A network that can be held at all; what passes cannot overflow an index either.
+    pub(super) fn check_size(&self, image: [usize; 3]) -> Result<()> {
+        let [mut from, mut height, mut width] = image.map(|side| side as f64);
+        let latent = self.latent as f64;
+        let (name, weights) = match &self.architecture {
+            Architecture::Dense(hidden) => {
+                let mut weights = 0.0;
+                from *= height * width;
+                for &to in hidden {
+                    weights += 2.0 * from * to as f64;
+                    from = to as f64;
+                }
+                ("hidden", weights + 3.0 * from * latent)
+            }
+            Architecture::Convolutional(channels) => {
+                let mut weights = 0.0;
+                for &to in channels {
+                    weights += (9.0 + 16.0) * from * to as f64;
+                    (from, height, width) = (to as f64, (height / 2.0).ceil(), (width / 2.0).ceil());
+                }
+                ("channels", weights + 3.0 * from * height * width * latent)
+            }
+        };
+        if weights <= MOST_WEIGHTS {
+            return Ok(());
+        }
+        let value = format!("{:?} for images of {image:?}: {weights:.0e} weights", self.architecture);
+        Err(Error::parameter(name, value, "a network of at most 2e9 weights"))
     }
 }

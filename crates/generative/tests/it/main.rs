@@ -2,3 +2,4 @@
 
 mod vae;
 mod vae_answer;
+mod vae_digits;
