@@ -104,12 +104,13 @@ impl Views {
     }
 
     /// Views for small grey drawings in which orientation and side matter, such as digits: up to 15°, up to
-    /// a tenth of the size, 15 % larger or smaller; intensity and a little noise.
+    /// a tenth of the size, 15 % larger or smaller; intensity, and noise strong enough that no single pixel
+    /// identifies an image (an eighth of the range of pixels in \[0, 1\]).
     pub fn digits() -> Self {
         Views::new()
             .then(Affine::new().rotation(15.0).shift(0.1).scale(0.85, 1.15))
-            .then(Intensity::new(0.1, 0.2))
-            .then(Noise::new(0.05))
+            .then(Intensity::new(0.1, 0.3))
+            .then(Noise::new(0.12))
     }
 
     /// The views, in the order in which they are applied.
