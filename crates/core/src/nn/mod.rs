@@ -42,6 +42,7 @@ pub mod mlp;
 pub mod ops;
 pub mod params;
 pub mod resnet;
+pub(crate) mod tensor_file;
 mod var_builder;
 
 pub use init::Init;

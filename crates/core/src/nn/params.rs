@@ -26,6 +26,7 @@
 //! ```
 
 use super::init::Init;
+use super::tensor_file;
 use crate::store::Record;
 use crate::{Error, Result, Seed};
 use candle_core::{DType, Device, Tensor, Var};
@@ -190,6 +191,14 @@ impl Params {
         self.named_tensors().into_iter().map(|(name, _)| name).collect()
     }
 
+    /// The tensors of a file or a snapshot, whether a layer has asked for them or not.
+    pub(crate) fn saved_tensors(&self) -> Vec<(String, Tensor)> {
+        match &self.lock().source {
+            Source::Seed(_) => Vec::new(),
+            Source::Saved { tensors, .. } => tensors.iter().map(|(n, t)| (n.clone(), t.clone())).collect(),
+        }
+    }
+
     /// How many numbers an optimiser changes in this scope.
     pub fn count(&self) -> usize {
         self.entries().iter().filter(|entry| entry.trained).map(|entry| entry.tensor.elem_count()).sum()
@@ -207,9 +216,11 @@ impl Params {
     /// Copies the values of `tensors` into the parameters of this scope, by name.
     ///
     /// # Errors
-    /// [`Error::Shape`] when a parameter of this scope is missing among them or has another shape.
+    /// [`Error::Shape`] when a parameter of this scope is missing among them or has another shape; nothing is then changed.
     pub fn load(&self, tensors: impl IntoIterator<Item = (String, Tensor)>) -> Result<()> {
         let tensors: BTreeMap<String, Tensor> = tensors.into_iter().collect();
+        // everything is compared before anything is written
+        let mut pairs = Vec::new();
         for (name, target) in self.named_tensors() {
             let misfit = |found: String| {
                 Error::shape("parameters", format!("`{name}` of shape {:?}", target.dims()), found)
@@ -218,6 +229,9 @@ impl Params {
             if source.dims() != target.dims() {
                 return Err(misfit(format!("shape {:?}", source.dims())));
             }
+            pairs.push((source, target));
+        }
+        for (source, target) in pairs {
             // a copy, because the source may be this very network
             let source =
                 source.to_dtype(target.dtype())?.to_device(target.device())?.flatten_all()?.copy()?;
@@ -231,31 +245,25 @@ impl Params {
 const IN_FILE: &str = "network.";
 
 impl Params {
-    /// Adds every tensor of this scope to a record, as `f32`.
+    /// Adds every tensor of this scope to a record, with every bit.
     ///
     /// # Errors
     /// When a tensor cannot be read from its device.
     pub fn write(&self, record: Record) -> Result<Record> {
         self.named_tensors().into_iter().try_fold(record, |record, (name, tensor)| {
-            let values =
-                tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-            Ok(record.slice(&format!("{IN_FILE}{name}"), tensor.dims(), &values))
+            tensor_file::write(record, &format!("{IN_FILE}{name}"), &tensor)
         })
     }
 
     /// The frozen tensors of a record, on the CPU.
     ///
     /// # Errors
-    /// [`Error::File`] when one is not `f32` or not finite.
+    /// [`Error::File`] when one is neither `f32` nor `f64`, or not finite.
     pub fn read(record: &Record) -> Result<Self> {
         let mut tensors = Vec::new();
         for name in record.array_names() {
             if let Some(short) = name.strip_prefix(IN_FILE) {
-                let array = record.read_array::<f32>(name)?;
-                record.require(array.iter().all(|v| v.is_finite()), "a weight is not finite")?;
-                let tensor =
-                    Tensor::from_iter(array.iter().copied(), &Device::Cpu)?.reshape(array.shape())?;
-                tensors.push((short.to_owned(), tensor));
+                tensors.push((short.to_owned(), tensor_file::read(record, name)?));
             }
         }
         Ok(Self::frozen(tensors))

@@ -90,7 +90,7 @@ impl From<Tensor> for Loss {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trainer {
     task: String,
-    epochs: usize,
+    pub(super) epochs: usize,
     batch_size: usize,
     drop_last: bool,
     schedule: Schedule,
@@ -159,16 +159,29 @@ impl Trainer {
         observer: &mut dyn Observer,
         mut loss: impl FnMut(&Batch<'_>) -> Result<Loss>,
     ) -> Result<History> {
+        self.run_from(History::new(), rows, optimizer, observer, &mut loss, &mut |_, _| Ok(()))
+    }
+
+    /// Goes on where `history` ends. `keep` is told of every epoch, before anybody can ask to stop.
+    pub(super) fn run_from(
+        &self,
+        mut history: History,
+        rows: usize,
+        optimizer: &mut dyn Optimizer,
+        observer: &mut dyn Observer,
+        loss: &mut dyn FnMut(&Batch<'_>) -> Result<Loss>,
+        keep: &mut dyn FnMut(&History, &dyn Optimizer) -> Result<()>,
+    ) -> Result<History> {
         self.check(rows)?;
-        let mut history = History::new();
         let (task, total) = (self.task.as_str(), self.epochs);
         let mut stop = Stop::IterationLimit;
         if observer.observe(&Event::Started { task, total }).is_break() {
             stop = Stop::Interrupted;
         }
-        let steps = self.epochs * batches(rows, self.batch_size, self.drop_last, self.seed).len();
-        let mut step = 0;
-        for epoch in 0..self.epochs {
+        let steps_an_epoch = batches(rows, self.batch_size, self.drop_last, self.seed).len();
+        let steps = self.epochs * steps_an_epoch;
+        let mut step = history.iterations() * steps_an_epoch;
+        for epoch in history.iterations()..self.epochs {
             if stop == Stop::Interrupted {
                 break;
             }
@@ -185,6 +198,7 @@ impl Trainer {
             }
             let (objective, terms) = means.finish();
             history.record(objective, &terms);
+            keep(&history, optimizer)?;
             let event = Event::Progress { task, done: epoch + 1, objective, terms: &terms };
             if observer.observe(&event).is_break() {
                 stop = Stop::Interrupted;
