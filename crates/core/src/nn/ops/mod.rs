@@ -6,7 +6,8 @@
 //! | [`linear`] | x·Wᵀ + b |
 //! | [`batch_norm`], [`batch_norm_by`] | batch normalisation by the batch's or by given moments, with ReLU |
 //! | [`max_pool2d`], [`global_average_pool`], [`upsample_nearest2d`] | pooling and its opposite |
-//! | [`relu`], [`add_relu`], [`sigmoid`], [`add_channels`] | element-wise |
+//! | [`relu`], [`add_relu`], [`leaky_relu`], [`sigmoid`], [`tanh`], [`silu`], [`gelu`] | activations |
+//! | [`add_channels`] | one number added to each channel |
 //! | [`log_softmax`], [`cross_entropy`], [`normalize_rows`] | row-wise |
 //! | [`bernoulli_log_likelihood`], [`gaussian_log_likelihood`], [`bce_with_logits`] | reconstruction terms |
 //!
@@ -23,17 +24,20 @@ mod activation;
 mod batch_norm;
 mod conv;
 pub(crate) mod element;
+mod gated;
 mod likelihood;
 mod linear;
+mod normal;
 mod pool;
 mod reduce;
 mod softmax;
 #[cfg(test)]
 mod tests;
 
-pub use activation::{add_relu, relu, sigmoid};
+pub use activation::{add_relu, leaky_relu, relu, sigmoid, tanh};
 pub use batch_norm::{Moments, batch_norm, batch_norm_by};
 pub use conv::{conv_transpose2d, conv2d, conv2d_weight_gradient};
+pub use gated::{gelu, silu};
 pub use likelihood::{bce_with_logits, bernoulli_log_likelihood, gaussian_log_likelihood};
 pub use linear::linear;
 pub use pool::{global_average_pool, max_pool2d, upsample_nearest2d};

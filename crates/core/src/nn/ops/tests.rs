@@ -6,6 +6,8 @@ use crate::nn::check::{gradient_error, input};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor, Var};
 
+mod activations;
+
 const TOLERANCE: f64 = 1e-7;
 
 fn assert_gradient(what: &str, inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) -> Result<()> {
