@@ -5,6 +5,7 @@
 //! | [`conv2d`], [`conv_transpose2d`], [`conv2d_weight_gradient`] | convolutions, each other's derivatives |
 //! | [`linear`] | x·Wᵀ + b |
 //! | [`batch_norm`], [`batch_norm_by`] | batch normalisation by the batch's or by given moments, with ReLU |
+//! | [`layer_norm`], [`group_norm`] | normalisation of each row, of each group of channels of an image |
 //! | [`max_pool2d`], [`global_average_pool`], [`upsample_nearest2d`] | pooling and its opposite |
 //! | [`relu`], [`add_relu`], [`leaky_relu`], [`sigmoid`], [`tanh`], [`silu`], [`gelu`] | activations |
 //! | [`add_channels`] | one number added to each channel |
@@ -25,6 +26,8 @@ mod batch_norm;
 mod conv;
 pub(crate) mod element;
 mod gated;
+mod group_norm;
+mod layer_norm;
 mod likelihood;
 mod linear;
 mod normal;
@@ -38,6 +41,8 @@ pub use activation::{add_relu, leaky_relu, relu, sigmoid, tanh};
 pub use batch_norm::{Moments, batch_norm, batch_norm_by};
 pub use conv::{conv_transpose2d, conv2d, conv2d_weight_gradient};
 pub use gated::{gelu, silu};
+pub use group_norm::group_norm;
+pub use layer_norm::layer_norm;
 pub use likelihood::{bce_with_logits, bernoulli_log_likelihood, gaussian_log_likelihood};
 pub use linear::linear;
 pub use pool::{global_average_pool, max_pool2d, upsample_nearest2d};

@@ -7,6 +7,7 @@ use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor, Var};
 
 mod activations;
+mod normalization;
 
 const TOLERANCE: f64 = 1e-7;
 
