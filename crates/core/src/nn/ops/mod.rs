@@ -6,7 +6,10 @@
 //! | [`linear`] | x·Wᵀ + b |
 //! | [`batch_norm`], [`batch_norm_by`] | batch normalisation by the batch's or by given moments, with ReLU |
 //! | [`layer_norm`], [`group_norm`] | normalisation of each row, of each group of channels of an image |
-//! | [`max_pool2d`], [`global_average_pool`], [`upsample_nearest2d`] | pooling and its opposite |
+//! | [`max_pool2d`], [`avg_pool2d`], [`global_average_pool`] | pooling |
+//! | [`upsample_nearest2d`], [`upsample_bilinear2d`] | images made larger |
+//! | [`dropout`] | values set to zero at random |
+//! | [`sum_axes`], [`mean_axes`] | sums and means over any axes |
 //! | [`relu`], [`add_relu`], [`leaky_relu`], [`sigmoid`], [`tanh`], [`silu`], [`gelu`] | activations |
 //! | [`add_channels`] | one number added to each channel |
 //! | [`log_softmax`], [`cross_entropy`], [`normalize_rows`] | row-wise |
@@ -22,8 +25,11 @@
 //! pass where the second is needed (the convolutions are made for that).
 
 mod activation;
+mod average_pool;
 mod batch_norm;
+mod bilinear;
 mod conv;
+mod dropout;
 pub(crate) mod element;
 mod gated;
 mod group_norm;
@@ -33,13 +39,18 @@ mod linear;
 mod normal;
 mod pool;
 mod reduce;
+mod separable;
 mod softmax;
+mod sums;
 #[cfg(test)]
 mod tests;
 
 pub use activation::{add_relu, leaky_relu, relu, sigmoid, tanh};
+pub use average_pool::avg_pool2d;
 pub use batch_norm::{Moments, batch_norm, batch_norm_by};
+pub use bilinear::upsample_bilinear2d;
 pub use conv::{conv_transpose2d, conv2d, conv2d_weight_gradient};
+pub use dropout::dropout;
 pub use gated::{gelu, silu};
 pub use group_norm::group_norm;
 pub use layer_norm::layer_norm;
@@ -48,3 +59,4 @@ pub use linear::linear;
 pub use pool::{global_average_pool, max_pool2d, upsample_nearest2d};
 pub use reduce::add_channels;
 pub use softmax::{cross_entropy, log_softmax, normalize_rows};
+pub use sums::{mean_axes, sum_axes};

@@ -7,7 +7,11 @@ use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor, Var};
 
 mod activations;
+mod axes;
+mod dropping;
 mod normalization;
+mod resampling;
+mod threads;
 
 const TOLERANCE: f64 = 1e-7;
 
@@ -285,6 +289,19 @@ fn empty_batches_pass_through() -> Result<()> {
     Ok(())
 }
 
+/// Runs `step` on one thread and on several, and compares the bits.
+fn the_same_on_any_number_of_threads(step: impl Fn() -> Result<Vec<u32>> + Sync) -> Result<Vec<u32>> {
+    let on = |threads: usize| -> Result<Vec<u32>> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.map_err(|e| Error::Backend(Box::new(e)))?.install(&step)
+    };
+    let reference = on(1)?;
+    for threads in [2, 8, 2] {
+        assert!(on(threads)? == reference, "{threads} threads give other bits");
+    }
+    Ok(reference)
+}
+
 #[test]
 fn one_thread_and_many_give_the_same_bits() -> Result<()> {
     let random = |shape: &[usize], seed| -> Result<Tensor> { Ok(input(shape, seed)?.to_dtype(DType::F32)?) };
@@ -308,15 +325,7 @@ fn one_thread_and_many_give_the_same_bits() -> Result<()> {
         }
         Ok(bits)
     };
-    let on = |threads: usize| -> Result<Vec<u32>> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        pool.map_err(|e| Error::Backend(Box::new(e)))?.install(step)
-    };
-    let reference = on(1)?;
-    assert_eq!(reference.len(), 1 + 16 * 27 + 24 * 144 + 32 + 300 * 25);
-    for threads in [2, 8, 2] {
-        assert!(on(threads)? == reference, "{threads} threads give other bits");
-    }
+    assert_eq!(the_same_on_any_number_of_threads(step)?.len(), 1 + 16 * 27 + 24 * 144 + 32 + 300 * 25);
     Ok(())
 }
 
