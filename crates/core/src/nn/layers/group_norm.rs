@@ -2,7 +2,8 @@ use crate::nn::{Init, Params, ops};
 use crate::{Error, Result};
 use candle_core::Tensor;
 
-/// Group normalisation; see [`ops::group_norm`]. Tensors: `weight`, `bias` `[channels]`. The same in training and evaluation.
+/// Group normalisation; see [`ops::group_norm`]. Tensors: `weight`, `bias` `[channels]`. The same in
+/// training and evaluation.
 ///
 /// ```
 /// use unsup_core::Seed;

@@ -2,7 +2,8 @@ use crate::Result;
 use crate::nn::{Init, Params, ops};
 use candle_core::Tensor;
 
-/// Layer normalisation; see [`ops::layer_norm`]. Tensors: `weight`, `bias` `[features]`. The same in training and evaluation.
+/// Layer normalisation; see [`ops::layer_norm`]. Tensors: `weight`, `bias` `[features]`. The same in
+/// training and evaluation.
 ///
 /// ```
 /// use unsup_core::Seed;

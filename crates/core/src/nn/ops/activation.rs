@@ -62,7 +62,8 @@ pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
     })?)
 }
 
-/// x where it is positive, slope·x elsewhere (Maas, Hannun & Ng 2013), with derivative `slope` at 0. Any shape.
+/// x where it is positive, slope·x elsewhere (Maas, Hannun & Ng 2013), with derivative `slope` at 0.
+/// Any shape.
 ///
 /// # Errors
 /// [`Error::Shape`] when x does not hold `f32` or `f64`, [`Error::Parameter`] for a slope that is negative

@@ -13,8 +13,8 @@ use rayon::prelude::*;
 /// oh = ⌊(h − kernel) / stride⌋ + 1. Pixels that no window reaches get no gradient.
 ///
 /// # Errors
-/// [`Error::Shape`] when x is not a batch of images at least as large as the window, [`Error::Parameter`] for a kernel or
-/// stride of 0.
+/// [`Error::Shape`] when x is not a batch of images at least as large as the window,
+/// [`Error::Parameter`] for a kernel or stride of 0.
 ///
 /// ```
 /// use unsup_core::candle::{Device, Tensor};

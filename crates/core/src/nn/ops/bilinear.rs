@@ -9,15 +9,16 @@ use candle_core::Tensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Interpolates to `size` = [oh, ow] between the centres of pixels, which are not moved to the corners (`align_corners =
-/// false` in other libraries). x: `[n, c, h, w]`. Returns `[n, c, oh, ow]`.
+/// Interpolates to `size` = `[oh, ow]` between the centres of pixels, which are not moved to the
+/// corners (`align_corners = false` in other libraries). x: `[n, c, h, w]`. Returns `[n, c, oh, ow]`.
 ///
-/// The output pixel i lies at s = max((i + ½)·h/oh − ½, 0) and becomes (1 − λ)·x[⌊s⌋] + λ·x[⌊s⌋ + 1] with λ = s − ⌊s⌋,
-/// along both axes; beyond the last pixel stands the last pixel. Smaller sizes are allowed, and are sampled
-/// without smoothing.
+/// The output pixel i lies at s = max((i + ½)·h/oh − ½, 0) and becomes `(1 − λ)·x[⌊s⌋] + λ·x[⌊s⌋ + 1]`
+/// with λ = s − ⌊s⌋, along both axes; beyond the last pixel stands the last pixel. Smaller sizes are
+/// allowed, and are sampled without smoothing.
 ///
 /// # Errors
-/// [`Error::Shape`] when x is not a batch of images with at least one pixel, [`Error::Parameter`] for a size of 0.
+/// [`Error::Shape`] when x is not a batch of images with at least one pixel, [`Error::Parameter`] for a
+/// size of 0.
 ///
 /// ```
 /// use unsup_core::candle::{Device, Tensor};

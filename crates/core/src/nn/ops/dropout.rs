@@ -7,9 +7,9 @@ use candle_core::Tensor;
 use rand::RngExt;
 use rayon::prelude::*;
 
-/// Sets each value to 0 with probability p and divides the others by 1 − p, which leaves the mean as it is
-/// (inverted dropout). Any shape. The same seed drops the same values, in both passes, on any device and any number
-/// of threads: give every call of a training its own seed. With p = 0 this is x itself.
+/// Sets each value to 0 with probability p and divides the others by 1 − p, which leaves the mean as it
+/// is (inverted dropout). Any shape. The same seed drops the same values, in both passes, on any device
+/// and any number of threads: give every call of a training its own seed. With p = 0 this is x itself.
 ///
 /// # Errors
 /// [`Error::Shape`] when x does not hold `f32` or `f64`, [`Error::Parameter`] for p outside [0, 1).

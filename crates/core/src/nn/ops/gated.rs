@@ -7,8 +7,8 @@ use super::reduce::{map, map2};
 use crate::{Float, Result};
 use candle_core::Tensor;
 
-/// The sigmoid linear unit x·σ(x), σ(x) = 1 / (1 + exp(−x)), also called swish (Elfwing, Uchibe & Doya 2018). Any
-/// shape.
+/// The sigmoid linear unit x·σ(x), σ(x) = 1 / (1 + exp(−x)), also called swish (Elfwing, Uchibe & Doya
+/// 2018). Any shape.
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) when x does not hold `f32` or `f64`.
@@ -39,8 +39,8 @@ pub fn silu(x: &Tensor) -> Result<Tensor> {
     })?)
 }
 
-/// The Gaussian error linear unit x·Φ(x), Φ the standard normal distribution function (Hendrycks & Gimpel 2016).
-/// Any shape. Exact, by the error function, not the approximation by tanh.
+/// The Gaussian error linear unit x·Φ(x), Φ the standard normal distribution function (Hendrycks &
+/// Gimpel 2016). Any shape. Exact, by the error function, not the approximation by tanh.
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) when x does not hold `f32` or `f64`.

@@ -12,20 +12,22 @@ use candle_core::Tensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Normalises each of `groups` groups of neighbouring channels, image by image. x: `[n, c, …]` (`[n, c, h, w]` for images);
-/// weight, bias: `[c]`. Returns the shape of x.
+/// Normalises each of `groups` groups of neighbouring channels, image by image.
+/// x: `[n, c, …]`; weight, bias: `[c]`. Returns the shape of x.
 ///
 /// One group is layer normalisation over an image, c groups are instance normalisation.
 ///
 /// # Errors
-/// [`Error::Shape`] when shapes or element types do not fit or there are no pixels, [`Error::Parameter`] for `groups` that
-/// do not divide the channels or an epsilon that is negative or not finite.
+/// [`Error::Shape`] when shapes or element types do not fit or there are no pixels,
+/// [`Error::Parameter`] for `groups` that do not divide the channels or an epsilon that is negative or
+/// not finite.
 ///
 /// ```
 /// use unsup_core::candle::{DType, Device, Tensor};
 /// use unsup_core::nn::ops;
 /// let x = Tensor::new(&[[[1_f64, 3.], [10., 20.]]], &Device::Cpu)?; // one image, two channels, two pixels
-/// let (ones, zeros) = (Tensor::ones(2, DType::F64, &Device::Cpu)?, Tensor::zeros(2, DType::F64, &Device::Cpu)?);
+/// let ones = Tensor::ones(2, DType::F64, &Device::Cpu)?;
+/// let zeros = ones.zeros_like()?;
 /// let y = ops::group_norm(&x, 2, &ones, &zeros, 0.0)?;
 /// assert_eq!(y.to_vec3::<f64>()?, [[[-1., 1.], [-1., 1.]]]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -9,12 +9,12 @@ use candle_core::Tensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Normalises over the last axis. x: `[…, d]`; weight, bias: `[d]`. Returns the shape of x. The variance is divided by d;
-/// `epsilon` is added to it, so that a constant row becomes `bias`.
+/// Normalises over the last axis. x: `[…, d]`; weight, bias: `[d]`. Returns the shape of x. The
+/// variance is divided by d; `epsilon` is added to it, so that a constant row becomes `bias`.
 ///
 /// # Errors
-/// [`Error::Shape`] when shapes or element types do not fit or rows are empty, [`Error::Parameter`] for an epsilon
-/// that is negative or not finite.
+/// [`Error::Shape`] when shapes or element types do not fit or rows are empty, [`Error::Parameter`] for
+/// an epsilon that is negative or not finite.
 ///
 /// ```
 /// use unsup_core::candle::{Device, Tensor};

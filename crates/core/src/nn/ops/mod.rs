@@ -3,6 +3,7 @@
 //! | function | computes |
 //! | --- | --- |
 //! | [`conv2d`], [`conv_transpose2d`], [`conv2d_weight_gradient`] | convolutions, each other's derivatives |
+//! | [`conv2d_with`] and its siblings | the same with [`ConvOptions`]: dilation and groups |
 //! | [`linear`] | x·Wᵀ + b |
 //! | [`batch_norm`], [`batch_norm_by`] | batch normalisation by the batch's or by given moments, with ReLU |
 //! | [`layer_norm`], [`group_norm`] | normalisation of each row, of each group of channels of an image |
@@ -49,7 +50,10 @@ pub use activation::{add_relu, leaky_relu, relu, sigmoid, tanh};
 pub use average_pool::avg_pool2d;
 pub use batch_norm::{Moments, batch_norm, batch_norm_by};
 pub use bilinear::upsample_bilinear2d;
-pub use conv::{conv_transpose2d, conv2d, conv2d_weight_gradient};
+pub use conv::{
+    ConvOptions, conv_transpose2d, conv_transpose2d_with, conv2d, conv2d_weight_gradient,
+    conv2d_weight_gradient_with, conv2d_with,
+};
 pub use dropout::dropout;
 pub use gated::{gelu, silu};
 pub use group_norm::group_norm;

@@ -20,8 +20,8 @@ const COLUMNS: usize = 512;
 /// order. No axes leave x as it is; all of them give a scalar. The sum of nothing is 0.
 ///
 /// # Errors
-/// [`Error::Shape`] when x does not hold `f32` or `f64`, [`Error::Parameter`] for an axis that is not there or
-/// stands twice.
+/// [`Error::Shape`] when x does not hold `f32` or `f64`, [`Error::Parameter`] for an axis that is not
+/// there or stands twice.
 ///
 /// ```
 /// use unsup_core::candle::{Device, Tensor};

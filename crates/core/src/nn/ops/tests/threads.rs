@@ -20,6 +20,15 @@ const OPERATIONS: &[Operation] = &[
     ("sum_axes, all", &[&[301, 1037]], |i| sum_axes(&i[0], &[0, 1])),
     ("mean_axes, outer and inner", &[&[31, 1037, 5]], |i| mean_axes(&i[0], &[0, 2])),
     ("mean_axes, middle", &[&[3, 1037, 53]], |i| mean_axes(&i[0], &[1])),
+    ("conv2d, dilated groups", &[&[37, 6, 13, 11], &[8, 3, 3, 3], &[8]], |i| {
+        conv2d_with(&i[0], &i[1], Some(&i[2]), ConvOptions::new().stride(2).padding(2).dilation(2).groups(2))
+    }),
+    ("conv2d, depthwise", &[&[37, 6, 13, 11], &[6, 1, 3, 3]], |i| {
+        conv2d_with(&i[0], &i[1], None, ConvOptions::new().padding(1).groups(6))
+    }),
+    ("conv_transpose2d, dilated groups", &[&[37, 6, 7, 5], &[6, 2, 3, 3], &[4]], |i| {
+        conv_transpose2d_with(&i[0], &i[1], Some(&i[2]), ConvOptions::new().stride(2).dilation(2).groups(2))
+    }),
 ];
 
 #[test]
