@@ -6,7 +6,7 @@
 //! | [`params`] | named, ordered, seeded parameters, and frozen snapshots of them |
 //! | [`init`] | how parameters start |
 //! | [`Params::var_builder`] | candle-nn's layers and models on our parameters |
-//! | [`layers`] | [`Linear`], [`Conv2d`], [`ConvTranspose2d`], [`BatchNorm`] |
+//! | [`layers`] | [`Linear`], [`Conv2d`], [`ConvTranspose2d`], [`BatchNorm`], [`LayerNorm`], [`GroupNorm`] |
 //! | [`mlp`], [`resnet`] | the networks made of them |
 //! | [`check`] | backward passes against central differences |
 //!
@@ -46,7 +46,7 @@ pub(crate) mod tensor_file;
 mod var_builder;
 
 pub use init::Init;
-pub use layers::{BatchNorm, Conv2d, ConvSpec, ConvTranspose2d, Linear, Mode};
+pub use layers::{BatchNorm, Conv2d, ConvSpec, ConvTranspose2d, GroupNorm, LayerNorm, Linear, Mode};
 pub use mlp::Mlp;
 pub use params::Params;
 pub use resnet::{BasicBlock, ResNet, ResNetSpec};

@@ -5,10 +5,14 @@
 
 mod batch_norm;
 mod conv;
+mod group_norm;
+mod layer_norm;
 mod linear;
 
 pub use batch_norm::BatchNorm;
 pub use conv::{Conv2d, ConvSpec, ConvTranspose2d};
+pub use group_norm::GroupNorm;
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 
 /// Whether a forward pass is part of training or of evaluation.

@@ -2,7 +2,7 @@
 
 use super::element::{by_type, float, record1, record2, shaped, tensor, values};
 use super::reduce::{map, map2};
-use crate::{Float, Result};
+use crate::{Error, Float, Result};
 use candle_core::Tensor;
 
 /// max(x, 0), with derivative 0 at 0. Any shape. NaN stays NaN.
@@ -58,6 +58,68 @@ pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
         let y = map(&values::<T>(x)?, logistic);
         record1("sigmoid", x, (y, x.shape()), |_, y, dy| {
             tensor(map2(&values::<T>(y)?, &values(dy)?, |y, dy| dy * y * (T::of(1.0) - y)), y.shape()).map(Some)
+        })
+    })?)
+}
+
+/// x where it is positive, slope·x elsewhere (Maas, Hannun & Ng 2013), with derivative `slope` at 0.
+/// Any shape.
+///
+/// # Errors
+/// [`Error::Shape`] when x does not hold `f32` or `f64`, [`Error::Parameter`] for a slope that is negative
+/// or not finite.
+///
+/// ```
+/// use unsup_core::candle::{Device, Tensor};
+/// use unsup_core::nn::ops;
+/// let x = Tensor::new(&[-2_f32, 0., 3.], &Device::Cpu)?;
+/// assert_eq!(ops::leaky_relu(&x, 0.25)?.to_vec1::<f32>()?, [-0.5, 0., 3.]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
+    float(x, "x")?;
+    if !(slope >= 0.0 && slope.is_finite()) {
+        return Err(Error::parameter("slope", slope, "a finite number of at least 0"));
+    }
+    if !x.device().is_cpu() {
+        return Ok((x.relu()? - (x.neg()?.relu()? * slope)?)?);
+    }
+    let x = &x.contiguous()?;
+    Ok(by_type!(x, T => {
+        let slope = T::of(slope);
+        let y = map(&values::<T>(x)?, |x| if x > T::of(0.0) { x } else { slope * x });
+        // a slope of at least 0 keeps the sign, so the result tells where x was positive
+        record1("leaky_relu", x, (y, x.shape()), move |_, y, dy| {
+            let passed = |y, dy| if y > T::of(0.0) { dy } else { slope * dy };
+            tensor(map2(&values::<T>(y)?, &values(dy)?, passed), y.shape()).map(Some)
+        })
+    })?)
+}
+
+/// The hyperbolic tangent (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ). Any shape.
+///
+/// # Errors
+/// [`Error::Shape`] when x does not hold `f32` or `f64`.
+///
+/// ```
+/// use unsup_core::candle::{Device, Tensor};
+/// use unsup_core::nn::ops;
+/// let x = Tensor::new(&[0_f64, 0.5 * 3_f64.ln(), 1e4], &Device::Cpu)?;
+/// let y = ops::tanh(&x)?.to_vec1::<f64>()?;
+/// assert!((y[1] - 0.5).abs() < 1e-15 && y[0] == 0.0 && y[2] == 1.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn tanh(x: &Tensor) -> Result<Tensor> {
+    float(x, "x")?;
+    if !x.device().is_cpu() {
+        return Ok(x.tanh()?);
+    }
+    let x = &x.contiguous()?;
+    Ok(by_type!(x, T => {
+        let y = map(&values::<T>(x)?, T::tanh);
+        record1("tanh", x, (y, x.shape()), |_, y, dy| {
+            let gradient = |y: T, dy| dy * (T::of(1.0) - y * y);
+            tensor(map2(&values::<T>(y)?, &values(dy)?, gradient), y.shape()).map(Some)
         })
     })?)
 }

@@ -3,10 +3,16 @@
 //! | function | computes |
 //! | --- | --- |
 //! | [`conv2d`], [`conv_transpose2d`], [`conv2d_weight_gradient`] | convolutions, each other's derivatives |
+//! | [`conv2d_with`] and its siblings | the same with [`ConvOptions`]: dilation and groups |
 //! | [`linear`] | x·Wᵀ + b |
 //! | [`batch_norm`], [`batch_norm_by`] | batch normalisation by the batch's or by given moments, with ReLU |
-//! | [`max_pool2d`], [`global_average_pool`], [`upsample_nearest2d`] | pooling and its opposite |
-//! | [`relu`], [`add_relu`], [`sigmoid`], [`add_channels`] | element-wise |
+//! | [`layer_norm`], [`group_norm`] | normalisation of each row, of each group of channels of an image |
+//! | [`max_pool2d`], [`avg_pool2d`], [`global_average_pool`] | pooling |
+//! | [`upsample_nearest2d`], [`upsample_bilinear2d`] | images made larger |
+//! | [`dropout`] | values set to zero at random |
+//! | [`sum_axes`], [`mean_axes`] | sums and means over any axes |
+//! | [`relu`], [`add_relu`], [`leaky_relu`], [`sigmoid`], [`tanh`], [`silu`], [`gelu`] | activations |
+//! | [`add_channels`] | one number added to each channel |
 //! | [`log_softmax`], [`cross_entropy`], [`normalize_rows`] | row-wise |
 //! | [`bernoulli_log_likelihood`], [`gaussian_log_likelihood`], [`bce_with_logits`] | reconstruction terms |
 //!
@@ -20,22 +26,41 @@
 //! pass where the second is needed (the convolutions are made for that).
 
 mod activation;
+mod average_pool;
 mod batch_norm;
+mod bilinear;
 mod conv;
+mod dropout;
 pub(crate) mod element;
+mod gated;
+mod group_norm;
+mod layer_norm;
 mod likelihood;
 mod linear;
+mod normal;
 mod pool;
 mod reduce;
+mod separable;
 mod softmax;
+mod sums;
 #[cfg(test)]
 mod tests;
 
-pub use activation::{add_relu, relu, sigmoid};
+pub use activation::{add_relu, leaky_relu, relu, sigmoid, tanh};
+pub use average_pool::avg_pool2d;
 pub use batch_norm::{Moments, batch_norm, batch_norm_by};
-pub use conv::{conv_transpose2d, conv2d, conv2d_weight_gradient};
+pub use bilinear::upsample_bilinear2d;
+pub use conv::{
+    ConvOptions, conv_transpose2d, conv_transpose2d_with, conv2d, conv2d_weight_gradient,
+    conv2d_weight_gradient_with, conv2d_with,
+};
+pub use dropout::dropout;
+pub use gated::{gelu, silu};
+pub use group_norm::group_norm;
+pub use layer_norm::layer_norm;
 pub use likelihood::{bce_with_logits, bernoulli_log_likelihood, gaussian_log_likelihood};
 pub use linear::linear;
 pub use pool::{global_average_pool, max_pool2d, upsample_nearest2d};
 pub use reduce::add_channels;
 pub use softmax::{cross_entropy, log_softmax, normalize_rows};
+pub use sums::{mean_axes, sum_axes};

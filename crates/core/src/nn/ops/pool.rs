@@ -6,7 +6,8 @@ use crate::{Error, Float, Result};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-fn images(x: &Tensor) -> Result<[usize; 4]> {
+/// x as a batch of images: [n, c, h, w].
+pub(super) fn images(x: &Tensor) -> Result<[usize; 4]> {
     float(x, "x")?;
     match *x.dims() {
         [n, c, h, w] => Ok([n, c, h, w]),

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 /// Elements that one thread takes at a time.
-const STRETCH: usize = 1 << 14;
+pub(super) const STRETCH: usize = 1 << 14;
 
 /// f of each element.
 pub(super) fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
@@ -83,6 +83,20 @@ pub(super) fn sum2<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> f64 {
         }
         total += lanes.iter().map(|l| l.f64()).sum::<f64>();
     }
+    total
+}
+
+/// The sum of arrays of one size, in their order and in `f64`.
+pub(super) fn sum_parts<T: Element>(parts: &[Vec<T>], size: usize) -> Vec<T> {
+    const COLUMNS: usize = 1024;
+    let mut total = vec![T::zero(); size];
+    total.par_chunks_mut(COLUMNS).enumerate().for_each(|(i, total)| {
+        let mut wide = [0.0; COLUMNS];
+        for part in parts {
+            wide.iter_mut().zip(&part[i * COLUMNS..]).for_each(|(w, p)| *w += p.f64());
+        }
+        total.iter_mut().zip(wide).for_each(|(t, w)| *t = T::of(w));
+    });
     total
 }
 

@@ -6,6 +6,15 @@ use crate::nn::check::{gradient_error, input};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor, Var};
 
+mod activations;
+mod axes;
+mod convolutions;
+mod dropping;
+mod grouped;
+mod normalization;
+mod resampling;
+mod threads;
+
 const TOLERANCE: f64 = 1e-7;
 
 fn assert_gradient(what: &str, inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) -> Result<()> {
@@ -14,108 +23,9 @@ fn assert_gradient(what: &str, inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Resul
     Ok(())
 }
 
-/// (x, weight as `[o, c, kh, kw]`, stride, padding)
-const CONVOLUTIONS: [([usize; 4], [usize; 4], usize, usize); 11] = [
-    ([2, 3, 5, 7], [4, 3, 3, 3], 1, 1),
-    ([2, 3, 6, 7], [2, 3, 3, 3], 2, 1), // H and W of different parity
-    ([3, 1, 7, 4], [2, 1, 3, 2], 1, 0),
-    ([1, 2, 9, 8], [3, 2, 1, 1], 2, 0),
-    ([2, 2, 5, 5], [1, 2, 5, 5], 3, 2),
-    ([1, 1, 4, 5], [2, 1, 3, 3], 1, 3),   // padding as large as the kernel
-    ([1, 2, 17, 19], [2, 2, 3, 3], 1, 1), // more than one tile
-    ([1, 1, 29, 11], [2, 1, 4, 3], 2, 1),
-    ([2, 1, 1, 1], [1, 1, 7, 7], 1, 3), // taps that reach over the whole image
-    ([1, 2, 3, 1], [2, 2, 5, 5], 1, 2),
-    ([130, 1, 2, 2], [1, 1, 3, 3], 1, 1), // many images to a tile, and a remainder
-];
-
-/// The definition, four loops over the output and three over the taps.
-fn naive(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
-    let ((n, c, h, w), (o, _, kh, kw)) = (x.dims4()?, weight.dims4()?);
-    let (oh, ow) = ((h + 2 * padding - kh) / stride + 1, (w + 2 * padding - kw) / stride + 1);
-    let (x, k) = (x.flatten_all()?.to_vec1::<f64>()?, weight.flatten_all()?.to_vec1::<f64>()?);
-    let mut y = vec![0.0; n * o * oh * ow];
-    for (at, y) in y.iter_mut().enumerate() {
-        let (image, channel, i, j) = (at / (o * oh * ow), at / (oh * ow) % o, at / ow % oh, at % ow);
-        for tap in 0..c * kh * kw {
-            let (from, u, v) = (tap / (kh * kw), tap / kw % kh, tap % kw);
-            let (row, column) =
-                ((i * stride + u).wrapping_sub(padding), (j * stride + v).wrapping_sub(padding));
-            if row < h && column < w {
-                *y += x[((image * c + from) * h + row) * w + column] * k[channel * c * kh * kw + tap];
-            }
-        }
-    }
-    Ok(Tensor::from_vec(y, (n, o, oh, ow), &Device::Cpu)?)
-}
-
 fn distance(a: &Tensor, b: &Tensor) -> Result<f64> {
     assert_eq!(a.dims(), b.dims());
     Ok((a - b)?.abs()?.flatten_all()?.max(0)?.to_dtype(DType::F64)?.to_scalar::<f64>()?)
-}
-
-#[test]
-fn convolution_agrees_with_its_definition() -> Result<()> {
-    for (x, weight, stride, padding) in CONVOLUTIONS {
-        let (x, weight) = (input(&x, 1)?, input(&weight, 2)?);
-        let expected = naive(&x, &weight, stride, padding)?;
-        let y = conv2d(&x, &weight, None, stride, padding)?;
-        assert!(distance(&y, &expected)? < 1e-12, "{:?} {:?}", x.dims(), weight.dims());
-        let bias = input(&weight.dims()[..1], 3)?;
-        let with_bias = conv2d(&x, &weight, Some(&bias), stride, padding)?;
-        assert!(distance(&with_bias, &add_channels(&y, &bias)?)? < 1e-12);
-        let single = conv2d(&x.to_dtype(DType::F32)?, &weight.to_dtype(DType::F32)?, None, stride, padding)?;
-        assert!(distance(&single.to_dtype(DType::F64)?, &expected)? < 1e-4);
-    }
-    Ok(())
-}
-
-#[test]
-fn convolution_gradients() -> Result<()> {
-    for (x, weight, stride, padding) in CONVOLUTIONS {
-        let what = format!("{x:?} {weight:?} stride {stride} padding {padding}");
-        let bias = input(&weight[..1], 3)?;
-        let inputs = [input(&x, 1)?, input(&weight, 2)?, bias];
-        assert_gradient(&what, &inputs, |i| conv2d(&i[0], &i[1], Some(&i[2]), stride, padding))?;
-        assert_gradient(&what, &inputs[..2], |i| conv2d(&i[0], &i[1], None, stride, padding))?;
-        let y = conv2d(&inputs[0], &inputs[1], None, stride, padding)?;
-        let kernel = [weight[2], weight[3]];
-        assert_gradient(&what, &[inputs[0].clone(), input(y.dims(), 4)?], |i| {
-            conv2d_weight_gradient(&i[0], &i[1], kernel, stride, padding)
-        })?;
-    }
-    Ok(())
-}
-
-#[test]
-fn transposed_convolution_gradients() -> Result<()> {
-    // (x, weight as [c, o, kh, kw], stride, padding, output padding)
-    for (x, weight, stride, padding, extra) in [
-        ([2, 3, 4, 5], [3, 2, 4, 4], 2, 1, 0),
-        ([2, 2, 3, 4], [2, 3, 3, 3], 2, 1, 1),
-        ([1, 2, 5, 3], [2, 1, 3, 2], 1, 0, 0),
-        ([40, 1, 2, 1], [1, 2, 5, 4], 3, 2, 2),
-    ] {
-        let (x, weight) = (input(&x, 1)?, input(&weight, 2)?);
-        let bias = input(&weight.dims()[1..2], 3)?;
-        let what = format!("{:?} {:?}", x.dims(), weight.dims());
-        let expected = x.conv_transpose2d(&weight, padding, extra, stride, 1)?;
-        let y = conv_transpose2d(&x, &weight, None, stride, padding, extra)?;
-        assert!(distance(&y, &expected)? < 1e-12, "{what}");
-        assert_gradient(&what, &[x, weight, bias], |i| {
-            conv_transpose2d(&i[0], &i[1], Some(&i[2]), stride, padding, extra)
-        })?;
-    }
-    Ok(())
-}
-
-#[test]
-fn a_gradient_written_as_a_forward_pass_has_the_right_second_derivative() -> Result<()> {
-    // the input gradient of Σ relu-free conv, squared: what a gradient penalty differentiates
-    let (dy, weight) = (input(&[2, 3, 3, 4], 1)?, input(&[3, 2, 3, 3], 2)?);
-    assert_gradient("gradient penalty", &[dy, weight], |i| {
-        Ok(conv_transpose2d(&i[0], &i[1], None, 2, 1, 1)?.sqr()?)
-    })
 }
 
 #[test]
@@ -282,6 +192,19 @@ fn empty_batches_pass_through() -> Result<()> {
     Ok(())
 }
 
+/// Runs `step` on one thread and on several, and compares the bits.
+fn the_same_on_any_number_of_threads(step: impl Fn() -> Result<Vec<u32>> + Sync) -> Result<Vec<u32>> {
+    let on = |threads: usize| -> Result<Vec<u32>> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.map_err(|e| Error::Backend(Box::new(e)))?.install(&step)
+    };
+    let reference = on(1)?;
+    for threads in [2, 8, 2] {
+        assert!(on(threads)? == reference, "{threads} threads give other bits");
+    }
+    Ok(reference)
+}
+
 #[test]
 fn one_thread_and_many_give_the_same_bits() -> Result<()> {
     let random = |shape: &[usize], seed| -> Result<Tensor> { Ok(input(shape, seed)?.to_dtype(DType::F32)?) };
@@ -305,15 +228,7 @@ fn one_thread_and_many_give_the_same_bits() -> Result<()> {
         }
         Ok(bits)
     };
-    let on = |threads: usize| -> Result<Vec<u32>> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        pool.map_err(|e| Error::Backend(Box::new(e)))?.install(step)
-    };
-    let reference = on(1)?;
-    assert_eq!(reference.len(), 1 + 16 * 27 + 24 * 144 + 32 + 300 * 25);
-    for threads in [2, 8, 2] {
-        assert!(on(threads)? == reference, "{threads} threads give other bits");
-    }
+    assert_eq!(the_same_on_any_number_of_threads(step)?.len(), 1 + 16 * 27 + 24 * 144 + 32 + 300 * 25);
     Ok(())
 }
 

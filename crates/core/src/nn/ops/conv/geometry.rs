@@ -1,5 +1,6 @@
 //! The sizes of a convolution, and the tiles it is computed in.
 
+use super::ConvOptions;
 use crate::{Error, Result};
 use std::ops::Range;
 
@@ -18,60 +19,66 @@ pub(crate) struct Geometry {
     pub(crate) kernel: [usize; 2],
     pub(crate) stride: usize,
     pub(crate) padding: usize,
+    pub(crate) dilation: usize,
+    pub(crate) groups: usize,
     pub(crate) out_height: usize,
     pub(crate) out_width: usize,
 }
 
 impl Geometry {
-    /// The forward pass x `[n, c, h, w]` * weight `[o, c, kh, kw]`.
-    pub(crate) fn of_forward(x: &[usize], weight: &[usize], stride: usize, padding: usize) -> Result<Self> {
-        let (&[images, channels, height, width], &[out_channels, in_channels, kh, kw]) = (x, weight) else {
-            let found = format!("x {x:?} and weight {weight:?}");
-            return Err(Error::shape("a convolution", "x [n, c, h, w] and weight [o, c, kh, kw]", found));
-        };
-        if channels != in_channels {
-            let found = format!("{channels} channels (shape {x:?})");
-            return Err(Error::shape("x", format!("{in_channels} channels"), found));
-        }
-        if stride == 0 {
-            return Err(Error::parameter("stride", stride, "at least 1"));
-        }
-        let out = |size: usize, k: usize| (size + 2 * padding).checked_sub(k).map(|s| s / stride + 1);
-        let (Some(out_height), Some(out_width), false) = (out(height, kh), out(width, kw), kh * kw == 0)
+    /// The forward pass x `[n, c, h, w]` * weight `[o, c / groups, kh, kw]`.
+    pub(crate) fn of_forward(x: &[usize], weight: &[usize], options: ConvOptions) -> Result<Self> {
+        let ConvOptions { stride, padding, dilation, groups, .. } = options;
+        let (&[images, in_channels, height, width], &[out_channels, group_channels, kh, kw]) = (x, weight)
         else {
-            let found = format!("{height} x {width} pixels");
-            return Err(Error::shape("x", format!("at least {kh} x {kw} pixels after padding"), found));
+            let found = format!("x {x:?} and weight {weight:?}");
+            let expected = "x [n, c, h, w] and weight [o, c / groups, kh, kw]";
+            return Err(Error::shape("a convolution", expected, found));
         };
-        let kernel = [kh, kw];
-        let sizes = Geometry {
+        options.check()?;
+        if group_channels.checked_mul(groups) != Some(in_channels) {
+            let expected = format!("{group_channels} channels in each of {groups} groups");
+            return Err(Error::shape("x", expected, format!("{in_channels} channels (shape {x:?})")));
+        }
+        if !out_channels.is_multiple_of(groups) {
+            return Err(Error::parameter("groups", groups, "a divisor of the numbers of channels"));
+        }
+        let out = |size: usize, k: usize| {
+            let padded = padding.checked_mul(2)?.checked_add(size)?;
+            padded.checked_sub(options.reach(k)?).map(|s| s / stride + 1)
+        };
+        let (Some(out_height), Some(out_width)) = (out(height, kh), out(width, kw)) else {
+            let found = format!("{height} x {width} pixels");
+            let expected =
+                format!("after padding at least the {kh} x {kw} pixels of a kernel, {dilation} apart");
+            return Err(Error::shape("x", expected, found));
+        };
+        Ok(Geometry {
             images,
             in_channels,
             height,
             width,
             out_channels,
-            kernel,
+            kernel: [kh, kw],
             stride,
             padding,
+            dilation,
+            groups,
             out_height,
             out_width,
-        };
-        Ok(sizes)
+        })
     }
 
     /// The forward pass whose input gradient is the transposed convolution
-    /// x `[n, c, h, w]` * weight [c, o, kh, kw]: its *output* is x.
-    pub(crate) fn of_transposed(
-        x: &[usize],
-        weight: &[usize],
-        stride: usize,
-        padding: usize,
-        output_padding: usize,
-    ) -> Result<Self> {
-        let (&[images, channels, h, w], &[in_channels, out, kh, kw]) = (x, weight) else {
+    /// x `[n, c, h, w]` * weight `[c, o / groups, kh, kw]`: its *output* is x.
+    pub(crate) fn of_transposed(x: &[usize], weight: &[usize], options: ConvOptions) -> Result<Self> {
+        let ConvOptions { stride, padding, output_padding, groups, .. } = options;
+        let (&[images, channels, h, w], &[in_channels, group_out, kh, kw]) = (x, weight) else {
             let found = format!("x {x:?} and weight {weight:?}");
-            let expected = "x [n, c, h, w] and weight [c, o, kh, kw]";
+            let expected = "x [n, c, h, w] and weight [c, o / groups, kh, kw]";
             return Err(Error::shape("a transposed convolution", expected, found));
         };
+        options.check()?;
         if channels != in_channels {
             let found = format!("{channels} channels (shape {x:?})");
             return Err(Error::shape("x", format!("{in_channels} channels"), found));
@@ -80,11 +87,13 @@ impl Geometry {
             return Err(Error::parameter("output_padding", output_padding, "less than the stride"));
         }
         let size = |small: usize, k: usize| {
-            small.checked_sub(1).and_then(|s| (s * stride + k + output_padding).checked_sub(2 * padding))
+            let steps = small.checked_sub(1)?.checked_mul(stride)?;
+            let whole = steps.checked_add(options.reach(k)?)?.checked_add(output_padding)?;
+            whole.checked_sub(padding.checked_mul(2)?)
         };
-        match (size(h, kh), size(w, kw)) {
-            (Some(height), Some(width)) if height * width > 0 => {
-                Self::of_forward(&[images, out, height, width], weight, stride, padding)
+        match (size(h, kh), size(w, kw), group_out.checked_mul(groups)) {
+            (Some(height), Some(width), Some(out)) if height > 0 && width > 0 => {
+                Self::of_forward(&[images, out, height, width], weight, options)
             }
             _ => Err(Error::shape("x", "an image that is not all padding", format!("{h} x {w} pixels"))),
         }
@@ -99,12 +108,22 @@ impl Geometry {
     }
 
     pub(crate) fn weight_shape(&self) -> [usize; 4] {
-        [self.out_channels, self.in_channels, self.kernel[0], self.kernel[1]]
+        [self.out_channels, self.in_channels / self.groups, self.kernel[0], self.kernel[1]]
     }
 
-    /// Inputs of one output: the height of the unrolled matrix.
+    /// Taps of all channels: the height of the unrolled matrix.
     pub(crate) fn taps(&self) -> usize {
         self.in_channels * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Inputs of one output.
+    pub(crate) fn group_taps(&self) -> usize {
+        self.taps() / self.groups
+    }
+
+    /// Outputs of a group.
+    pub(crate) fn group_outputs(&self) -> usize {
+        self.out_channels / self.groups
     }
 
     pub(crate) fn in_pixels(&self) -> usize {
@@ -116,29 +135,30 @@ impl Geometry {
     }
 
     /// How many whole images make a tile when one image is smaller than a tile; otherwise 1.
-    pub(crate) fn group(&self) -> usize {
+    pub(crate) fn images_per_tile(&self) -> usize {
         (TILE_PIXELS / self.out_pixels().max(1)).max(1)
     }
 
-    /// The rows of each tile of one image (all of them, when images are grouped).
+    /// The rows of each tile of one image (all of them, when a tile holds several images).
     pub(crate) fn row_tiles(&self) -> impl Iterator<Item = Range<usize>> + use<> {
         let (height, rows) = (self.out_height, (TILE_PIXELS / self.out_width.max(1)).max(1));
-        let rows = if self.group() > 1 { height.max(1) } else { rows };
+        let rows = if self.images_per_tile() > 1 { height.max(1) } else { rows };
         (0..height).step_by(rows).map(move |start| start..(start + rows).min(height))
     }
 
     /// The convolution that turns the output gradient into the input gradient, with the kernel
-    /// flipped, where there is one: stride 1 and a square kernel no smaller than its padding.
+    /// flipped, where there is one: stride 1 and a square kernel that reaches over its padding.
     pub(crate) fn flipped(&self) -> Option<Geometry> {
         let [kh, kw] = self.kernel;
-        (self.stride == 1 && kh == kw && kh > self.padding).then(|| Geometry {
+        let padding = ((kh - 1) * self.dilation).checked_sub(self.padding)?;
+        (self.stride == 1 && kh == kw).then_some(Geometry {
             in_channels: self.out_channels,
             out_channels: self.in_channels,
             height: self.out_height,
             width: self.out_width,
             out_height: self.height,
             out_width: self.width,
-            padding: kh - 1 - self.padding,
+            padding,
             ..*self
         })
     }

@@ -1,8 +1,9 @@
 //! The three kernels of a convolution: forward, input gradient, weight gradient.
 //!
 //! Each unrolls a tile of about 128 output pixels into a cache-resident buffer and makes one
-//! single-threaded matrix product of it. Images (or groups of small images) go to threads; weight gradients are summed
-//! over a fixed number of chunks of images in a fixed order.
+//! single-threaded matrix product of it (one for each group of channels). Images (or groups of small
+//! images) go to threads; weight gradients are summed over a fixed number of chunks of images in a
+//! fixed order.
 
 use super::geometry::Geometry;
 use super::unroll::{col2im, im2col};
@@ -13,14 +14,13 @@ use rayon::prelude::*;
 /// Chunks of images whose weight gradients are summed apart.
 const WEIGHT_CHUNKS: usize = 16;
 
-/// y = x * weight (+ bias). x: `[n, c, h, w]`, weight: `[o, c, kh, kw]`, bias: `[o]`.
+/// y = x * weight (+ bias). x: `[n, c, h, w]`, weight: `[o, c / groups, kh, kw]`, bias: `[o]`.
 pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
     let mut out = vec![T::zero(); g.out_shape().iter().product()];
     let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
-    let weight = Mat::new(weight, g.out_channels, g.taps());
-    out.par_chunks_mut((g.group() * out_image).max(1)).enumerate().for_each(|(i, out)| {
+    out.par_chunks_mut((g.images_per_tile() * out_image).max(1)).enumerate().for_each(|(i, out)| {
         let images = out.len() / out_image;
-        let x = &x[i * g.group() * in_image..][..images * in_image];
+        let x = &x[i * g.images_per_tile() * in_image..][..images * in_image];
         if let Some(bias) = bias {
             let planes = out.chunks_exact_mut(g.out_pixels());
             planes.zip(bias.iter().cycle()).for_each(|(plane, &b)| plane.fill(b));
@@ -29,14 +29,22 @@ pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Opt
             for rows in g.row_tiles() {
                 im2col(g, x, rows.clone(), columns);
                 let pixels = images * rows.len() * g.out_width;
-                let columns = Mat::new(columns, g.taps(), pixels);
                 if images == 1 {
-                    let out = &mut out[rows.start * g.out_width..];
-                    multiply(out, g.out_pixels(), bias.is_some(), weight, columns);
+                    let start = rows.start * g.out_width;
+                    for group in 0..g.groups {
+                        let out = &mut out[group * g.group_outputs() * g.out_pixels() + start..];
+                        let (weight, columns) =
+                            (weight_of(g, weight, group), taps_of(g, columns, pixels, group));
+                        multiply(out, g.out_pixels(), bias.is_some(), weight, columns);
+                    }
                 } else {
                     T::with_scratch(|product| {
                         product.resize(g.out_channels * pixels, T::zero());
-                        multiply(product, pixels, false, weight, columns);
+                        for group in 0..g.groups {
+                            let out = &mut product[group * g.group_outputs() * pixels..];
+                            let columns = taps_of(g, columns, pixels, group);
+                            multiply(out, pixels, false, weight_of(g, weight, group), columns);
+                        }
                         add_by_image(g, product, images, out);
                     });
                 }
@@ -47,22 +55,27 @@ pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Opt
 }
 
 /// The gradient of x from the gradient of y, which is also the transposed convolution of y.
-/// y: `[n, o, oh, ow]`, weight: `[o, c, kh, kw]`. Returns `[n, c, h, w]`.
+/// y: `[n, o, oh, ow]`, weight: `[o, c / groups, kh, kw]`. Returns `[n, c, h, w]`.
 pub(super) fn input_gradient<T: Element>(g: &Geometry, y: &[T], weight: &[T]) -> Vec<T> {
     if let Some(flipped) = g.flipped() {
         return forward(&flipped, y, &flip(g, weight), None);
     }
     let mut x = vec![T::zero(); g.in_shape().iter().product()];
     let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
-    let weight = Mat::new(weight, g.out_channels, g.taps()).t();
-    x.par_chunks_mut((g.group() * in_image).max(1)).enumerate().for_each(|(i, x)| {
+    x.par_chunks_mut((g.images_per_tile() * in_image).max(1)).enumerate().for_each(|(i, x)| {
         let images = x.len() / in_image;
-        let y = &y[i * g.group() * out_image..][..images * out_image];
+        let y = &y[i * g.images_per_tile() * out_image..][..images * out_image];
         T::with_scratch(|columns| {
             for rows in g.row_tiles() {
                 let pixels = images * rows.len() * g.out_width;
                 columns.resize(g.taps() * pixels, T::zero());
-                with_rows(g, y, images, rows.start, pixels, |y| multiply(columns, pixels, false, weight, y));
+                with_rows(g, y, images, rows.start, pixels, |y| {
+                    for group in 0..g.groups {
+                        let columns = &mut columns[group * g.group_taps() * pixels..];
+                        let weight = weight_of(g, weight, group).t();
+                        multiply(columns, pixels, false, weight, outputs_of(g, y, group));
+                    }
+                });
                 col2im(g, columns, rows, x);
             }
         });
@@ -70,11 +83,12 @@ pub(super) fn input_gradient<T: Element>(g: &Geometry, y: &[T], weight: &[T]) ->
     x
 }
 
-/// The gradient of the weight. x: `[n, c, h, w]`, y (the gradient of the output): `[n, o, oh, ow]`. Returns `[o, c, kh, kw]`.
+/// The gradient of the weight. x: `[n, c, h, w]`, y (the gradient of the output): `[n, o, oh, ow]`.
+/// Returns `[o, c / groups, kh, kw]`.
 pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], y: &[T]) -> Vec<T> {
-    let size = g.out_channels * g.taps();
+    let size = g.out_channels * g.group_taps();
     let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
-    let group = g.group();
+    let group = g.images_per_tile();
     let groups = g.images.div_ceil(group);
     let per_chunk = groups.div_ceil(WEIGHT_CHUNKS).max(1);
     let parts: Vec<Vec<T>> = (0..groups.div_ceil(per_chunk))
@@ -91,9 +105,12 @@ pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], y: &[T]) -> Vec
                     for rows in g.row_tiles() {
                         im2col(g, x, rows.clone(), columns);
                         let pixels = images * rows.len() * g.out_width;
-                        let columns = Mat::new(columns, g.taps(), pixels).t();
                         with_rows(g, y, images, rows.start, pixels, |y| {
-                            multiply(&mut part, g.taps(), true, y, columns);
+                            for group in 0..g.groups {
+                                let part = &mut part[group * g.group_outputs() * g.group_taps()..];
+                                let columns = taps_of(g, columns, pixels, group).t();
+                                multiply(part, g.group_taps(), true, outputs_of(g, y, group), columns);
+                            }
                         });
                     }
                 });
@@ -153,13 +170,33 @@ fn with_rows<T: Element>(
     });
 }
 
-/// weight `[o, c, kh, kw]` as `[c, o, kh, kw]` with every kernel turned by 180 degrees.
+/// The weight of a group as a matrix `[outputs, taps]`.
+fn weight_of<'a, T: Element>(g: &Geometry, weight: &'a [T], group: usize) -> Mat<'a, T> {
+    let size = g.group_outputs() * g.group_taps();
+    Mat::new(&weight[group * size..][..size], g.group_outputs(), g.group_taps())
+}
+
+/// The rows of a group in a tile's unrolled columns: a matrix `[taps, pixels]`.
+fn taps_of<'a, T: Element>(g: &Geometry, columns: &'a [T], pixels: usize, group: usize) -> Mat<'a, T> {
+    let size = g.group_taps() * pixels;
+    Mat::new(&columns[group * size..][..size], g.group_taps(), pixels)
+}
+
+/// The rows of a group in the tile y [o, pixels].
+fn outputs_of<'a, T: Element>(g: &Geometry, y: Mat<'a, T>, group: usize) -> Mat<'a, T> {
+    let first = group * g.group_outputs();
+    y.t().columns(first..first + g.group_outputs()).t()
+}
+
+/// weight `[o, c / groups, kh, kw]` as `[c, o / groups, kh, kw]` with every kernel turned by 180 degrees.
 fn flip<T: Element>(g: &Geometry, weight: &[T]) -> Vec<T> {
     let area = g.kernel[0] * g.kernel[1];
+    let (inputs, outputs) = (g.in_channels / g.groups, g.group_outputs());
     let mut out = Vec::with_capacity(weight.len());
     for c in 0..g.in_channels {
-        for o in 0..g.out_channels {
-            out.extend(weight[(o * g.in_channels + c) * area..][..area].iter().rev());
+        for o in 0..outputs {
+            let kernel = (c / inputs * outputs + o) * inputs + c % inputs;
+            out.extend(weight[kernel * area..][..area].iter().rev());
         }
     }
     out

@@ -1,22 +1,33 @@
 //! Convolution and transposed convolution in two dimensions.
 //!
-//! y[n, o, i, j] = bias[o] + Σ_{c, u, v} weight[o, c, u, v] · x[n, c, i·s + u − p, j·s + v − p]
+//! y[n, o, i, j] = bias[o] + Σ_{c, u, v} weight[o, c, u, v] · x[n, c, i·s + u·d − p, j·s + v·d − p]
 //!
-//! (a cross-correlation, as everywhere in the field). The forward pass, its input gradient and its weight
-//! gradient are linear in each argument and are each other's derivatives; the three are public
+//! with stride s, padding p and dilation d (a cross-correlation, as everywhere in the field); with
+//! groups, c runs over the channels of the output's group. The forward pass, its input gradient and its
+//! weight gradient are linear in each argument and are each other's derivatives; the three are public
 //! operations, so that a gradient can be written as a forward pass and differentiated again (the
 //! gradient penalty of a critic, for instance).
 //!
-//! Cost: n·o·oh·ow·c·kh·kw multiplications forward, twice that backward; the input gradient is
-//! skipped when the input carries none. Unrolled tiles and one product each (Chellapilla, Puri & Simard 2006);
-//! gradients as in Dumoulin & Visin 2016, *A guide to convolution arithmetic for deep learning*.
+//! Cost: n·o·oh·ow·(c / groups)·kh·kw multiplications forward, twice that backward; the input gradient
+//! is skipped when the input carries none. Unrolled tiles and one product each (Chellapilla, Puri &
+//! Simard 2006); gradients as in Dumoulin & Visin 2016, *A guide to convolution arithmetic for deep
+//! learning*.
 
+mod composed;
 mod geometry;
 mod kernels;
+mod options;
+mod recorded;
 mod unroll;
 
-use super::element::{Backend, Element, by_type, float, record2, record3, shaped, values};
-use super::reduce::channel_sums;
+#[cfg(test)]
+pub(super) use composed::{
+    conv_transpose2d as composed_transposed, conv2d as composed_forward,
+    conv2d_weight_gradient as composed_weight_gradient,
+};
+pub use options::ConvOptions;
+
+use super::element::{by_type, float, shaped};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use geometry::Geometry;
@@ -42,12 +53,37 @@ pub fn conv2d(
     stride: usize,
     padding: usize,
 ) -> Result<Tensor> {
-    let g = Geometry::of_forward(x.dims(), weight.dims(), stride, padding)?;
+    conv2d_with(x, weight, bias, ConvOptions::new().stride(stride).padding(padding))
+}
+
+/// [`conv2d`] with dilation and groups. x: `[n, c, h, w]`, weight: `[o, c / groups, kh, kw]`, bias:
+/// `[o]`. Returns `[n, o, oh, ow]` with oh = ⌊(h + 2·padding − dilation·(kh − 1) − 1) / stride⌋ + 1.
+///
+/// # Errors
+/// [`Error::Shape`] when shapes or element types do not fit, [`Error::Parameter`] for a stride,
+/// dilation or groups of 0, or groups that do not divide the outputs.
+///
+/// ```
+/// use unsup_core::candle::{Device, Tensor};
+/// use unsup_core::nn::ops::{self, ConvOptions};
+/// let x = Tensor::new(&[[[[1_f32, 2., 4., 8.]], [[1., 1., 1., 2.]]]], &Device::Cpu)?;
+/// let weight = Tensor::new(&[[[[1_f32, 1.]]], [[[1., -1.]]]], &Device::Cpu)?; // one kernel a channel
+/// let y = ops::conv2d_with(&x, &weight, None, ConvOptions::new().dilation(2).groups(2))?;
+/// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [5., 10., 0., -1.]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn conv2d_with(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    options: ConvOptions,
+) -> Result<Tensor> {
+    let g = Geometry::of_forward(x.dims(), weight.dims(), options)?;
     check(x, weight, bias, g.out_channels)?;
     if !x.device().is_cpu() {
-        return with_bias(x.conv2d(weight, padding, stride, 1, 1)?, bias);
+        return with_bias(composed::conv2d(x, weight, options)?, bias);
     }
-    Ok(by_type!(x, T => forward::<T>(&g, &x.contiguous()?, &weight.contiguous()?, bias))?)
+    Ok(by_type!(x, T => recorded::forward::<T>(&g, &x.contiguous()?, &weight.contiguous()?, bias))?)
 }
 
 /// Transposed convolution: the input gradient of [`conv2d`] as a forward pass.
@@ -74,12 +110,40 @@ pub fn conv_transpose2d(
     padding: usize,
     output_padding: usize,
 ) -> Result<Tensor> {
-    let g = Geometry::of_transposed(x.dims(), weight.dims(), stride, padding, output_padding)?;
+    let options = ConvOptions::new().stride(stride).padding(padding).output_padding(output_padding);
+    conv_transpose2d_with(x, weight, bias, options)
+}
+
+/// [`conv_transpose2d`] with dilation and groups: the input gradient of [`conv2d_with`] as a forward pass.
+/// x: `[n, c, h, w]`, weight: `[c, o / groups, kh, kw]`, bias: `[o]`. Returns `[n, o, oh, ow]` with
+/// oh = (h − 1)·stride − 2·padding + dilation·(kh − 1) + 1 + output_padding.
+///
+/// # Errors
+/// [`Error::Shape`] when shapes or element types do not fit, [`Error::Parameter`] for a stride,
+/// dilation or groups of 0, groups that do not divide the channels of x, or when the output padding is
+/// not less than the stride.
+///
+/// ```
+/// use unsup_core::candle::{Device, Tensor};
+/// use unsup_core::nn::ops::{self, ConvOptions};
+/// let x = Tensor::new(&[[[[1_f32, 2.]]]], &Device::Cpu)?;
+/// let weight = Tensor::new(&[[[[1_f32, 10.]]]], &Device::Cpu)?;
+/// let y = ops::conv_transpose2d_with(&x, &weight, None, ConvOptions::new().dilation(3))?;
+/// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [1., 2., 0., 10., 20.]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn conv_transpose2d_with(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    options: ConvOptions,
+) -> Result<Tensor> {
+    let g = Geometry::of_transposed(x.dims(), weight.dims(), options)?;
     check(x, weight, bias, g.in_channels)?;
     if !x.device().is_cpu() {
-        return with_bias(x.conv_transpose2d(weight, padding, output_padding, stride, 1)?, bias);
+        return with_bias(composed::conv_transpose2d(x, weight, options)?, bias);
     }
-    let y = by_type!(x, T => transposed::<T>(&g, &x.contiguous()?, &weight.contiguous()?))?;
+    let y = by_type!(x, T => recorded::transposed::<T>(&g, &x.contiguous()?, &weight.contiguous()?))?;
     with_bias(y, bias)
 }
 
@@ -96,20 +160,43 @@ pub fn conv2d_weight_gradient(
     stride: usize,
     padding: usize,
 ) -> Result<Tensor> {
+    conv2d_weight_gradient_with(x, y, kernel, ConvOptions::new().stride(stride).padding(padding))
+}
+
+/// The weight gradient of [`conv2d_with`] as a forward pass. x: `[n, c, h, w]`, y: `[n, o, oh, ow]`. Returns
+/// `[o, c / groups, kh, kw]`; otherwise as [`conv2d_weight_gradient`].
+///
+/// # Errors
+/// [`Error::Shape`] when shapes or element types do not fit, [`Error::Parameter`] for a stride,
+/// dilation or groups of 0, or groups that do not divide the outputs.
+///
+/// ```
+/// use unsup_core::candle::{Device, Tensor};
+/// use unsup_core::nn::ops::{self, ConvOptions};
+/// let x = Tensor::new(&[[[[1_f32, 2., 4., 8.]]]], &Device::Cpu)?;
+/// let y = Tensor::new(&[[[[1_f32, 10.]]]], &Device::Cpu)?;
+/// let gradient = ops::conv2d_weight_gradient_with(&x, &y, [1, 2], ConvOptions::new().dilation(2))?;
+/// assert_eq!(gradient.flatten_all()?.to_vec1::<f32>()?, [21., 84.]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn conv2d_weight_gradient_with(
+    x: &Tensor,
+    y: &Tensor,
+    kernel: [usize; 2],
+    options: ConvOptions,
+) -> Result<Tensor> {
     let (&[_, channels, _, _], &[_, out_channels, _, _]) = (x.dims(), y.dims()) else {
         let found = format!("x {:?} and y {:?}", x.dims(), y.dims());
         return Err(Error::shape("a convolution", "x [n, c, h, w] and y [n, o, oh, ow]", found));
     };
-    let weight = [out_channels, channels, kernel[0], kernel[1]];
-    let g = Geometry::of_forward(x.dims(), &weight, stride, padding)?;
+    let weight = [out_channels, channels / options.groups.max(1), kernel[0], kernel[1]];
+    let g = Geometry::of_forward(x.dims(), &weight, options)?;
     float(x, "x")?;
     shaped(y, "y", &g.out_shape(), x)?;
     if !x.device().is_cpu() {
-        let (x, y) = (x.transpose(0, 1)?, y.transpose(0, 1)?);
-        let gradient = x.conv2d(&y, padding, 1, stride, 1)?.transpose(0, 1)?;
-        return Ok(gradient.narrow(2, 0, kernel[0])?.narrow(3, 0, kernel[1])?);
+        return composed::conv2d_weight_gradient(x, y, kernel, options);
     }
-    Ok(by_type!(x, T => weight_gradient::<T>(&g, &x.contiguous()?, &y.contiguous()?))?)
+    Ok(by_type!(x, T => recorded::weight_gradient::<T>(&g, &x.contiguous()?, &y.contiguous()?))?)
 }
 
 fn check(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, channels: usize) -> Result<()> {
@@ -123,51 +210,4 @@ fn with_bias(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         Some(bias) => super::add_channels(&y, bias),
         None => Ok(y),
     }
-}
-
-/// Computes a gradient only when its argument carries one.
-fn needed(argument: &Tensor, gradient: impl FnOnce() -> Backend<Tensor>) -> Backend<Option<Tensor>> {
-    if argument.track_op() { gradient().map(Some) } else { Ok(None) }
-}
-
-fn forward<T: Element>(g: &Geometry, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Backend<Tensor> {
-    let g = *g;
-    let gradients = move |x: &Tensor, weight: &Tensor, dy: &Tensor| {
-        let (x_, weight_) = (x.detach(), weight.detach());
-        let dx = needed(x, || transposed::<T>(&g, dy, &weight_))?;
-        Ok::<_, candle_core::Error>([dx, needed(weight, || weight_gradient::<T>(&g, &x_, dy))?])
-    };
-    let Some(bias) = bias else {
-        let y = kernels::forward(&g, &values::<T>(x)?, &values(weight)?, None);
-        return record2("conv2d", [x, weight], (y, &g.out_shape()), move |[x, weight], _, dy| {
-            gradients(x, weight, dy)
-        });
-    };
-    let bias = &bias.contiguous()?;
-    let y = kernels::forward(&g, &values::<T>(x)?, &values(weight)?, Some(&values(bias)?));
-    record3("conv2d", [x, weight, bias], (y, &g.out_shape()), move |[x, weight, bias], _, dy| {
-        let [dx, dw] = gradients(x, weight, dy)?;
-        let db = needed(bias, || channel_sums::<T>(dy))?;
-        Ok([dx, dw, db])
-    })
-}
-
-fn transposed<T: Element>(g: &Geometry, y: &Tensor, weight: &Tensor) -> Backend<Tensor> {
-    let g = *g;
-    let x = kernels::input_gradient(&g, &values::<T>(y)?, &values(weight)?);
-    record2("conv_transpose2d", [y, weight], (x, &g.in_shape()), move |[y, weight], _, dx| {
-        let (y_, weight_) = (y.detach(), weight.detach());
-        let dy = needed(y, || forward::<T>(&g, dx, &weight_, None))?;
-        Ok([dy, needed(weight, || weight_gradient::<T>(&g, dx, &y_))?])
-    })
-}
-
-fn weight_gradient<T: Element>(g: &Geometry, x: &Tensor, y: &Tensor) -> Backend<Tensor> {
-    let g = *g;
-    let weight = kernels::weight_gradient(&g, &values::<T>(x)?, &values(y)?);
-    record2("conv2d_weight_gradient", [x, y], (weight, &g.weight_shape()), move |[x, y], _, dw| {
-        let (x_, y_) = (x.detach(), y.detach());
-        let dx = needed(x, || transposed::<T>(&g, &y_, dw))?;
-        Ok([dx, needed(y, || forward::<T>(&g, &x_, dw, None))?])
-    })
 }

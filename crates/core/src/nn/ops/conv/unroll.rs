@@ -50,10 +50,12 @@ pub(super) fn col2im<T: Element>(g: &Geometry, columns: &[T], rows: Range<usize>
     });
 }
 
+/// Calls f with the number of each tap, its channel, and how far it lies from its kernel's first tap
+/// down and across.
 fn for_taps(g: &Geometry, mut f: impl FnMut(usize, usize, usize, usize)) {
     let [kh, kw] = g.kernel;
     for tap in 0..g.taps() {
-        f(tap, tap / (kh * kw), tap / kw % kh, tap % kw);
+        f(tap, tap / (kh * kw), tap / kw % kh * g.dilation, tap % kw * g.dilation);
     }
 }
 
@@ -96,8 +98,8 @@ fn shifted_plane<T: Element>(
     clear_columns(&mut out[from..to], w, inside_x);
 }
 
-/// Sets the columns outside of `inside` to zero. A column is one or two pixels wide: storing them down the rows
-/// costs less than a call to fill for each row.
+/// Sets the columns outside of `inside` to zero. A column is one or two pixels wide: storing them down
+/// the rows costs less than a call to fill for each row.
 fn clear_columns<T: Element>(out: &mut [T], width: usize, inside: Range<usize>) {
     for column in (0..inside.start).chain(inside.end..width) {
         out[column..].iter_mut().step_by(width).for_each(|o| *o = T::zero());
