@@ -4,8 +4,8 @@
 //! observer that answers [`ControlFlow::Break`] ends the fit, which then returns the best model
 //! so far: an interrupted fit is not an error.
 //!
-//! Observers compose: a closure is one, a pair of observers is one, and [`ProgressBar`] and
-//! [`Interrupt`] are ready to use.
+//! Observers compose: a closure is one, a pair of observers is one, and [`ProgressBar`],
+//! [`Interrupt`], [`JsonLines`] and [`TensorBoard`] are ready to use.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -20,10 +20,14 @@
 //! ```
 
 mod history;
+mod json_lines;
 mod progress;
+mod tensorboard;
 
 pub use history::{History, Stop};
+pub use json_lines::JsonLines;
 pub use progress::ProgressBar;
+pub use tensorboard::TensorBoard;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
