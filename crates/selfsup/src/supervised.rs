@@ -10,11 +10,12 @@ use crate::views::Views;
 use candle_core::{DType, Tensor};
 use ndarray::Array1;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use unsup_core::estimator::Predict;
 use unsup_core::nn::{Linear, Mode, Params, ResNet, ResNetSpec, ops};
 use unsup_core::observe::{History, Observer};
 use unsup_core::store::{Persist, Record};
-use unsup_core::train::{AdamW, Loss, Schedule, Trainer};
+use unsup_core::train::{AdamW, Batch, Loss, Schedule, Trainer};
 use unsup_core::{Error, Result, Seed};
 
 /// The hyper-parameters of a supervised classifier; see the [module](self).
@@ -90,6 +91,32 @@ impl Supervised {
         labels: &Array1<usize>,
         observer: &mut dyn Observer,
     ) -> Result<SupervisedModel> {
+        self.train(x, labels, None, observer)
+    }
+
+    /// Fits as `fit` does, with a checkpoint at this path after every epoch: run again after a stop
+    /// or a crash it goes on from there and ends with the same bits.
+    ///
+    /// # Errors
+    /// As `fit`; [`Error::File`] when the file is not a checkpoint of this spec on as many images,
+    /// [`Error::Io`] when it cannot be read or written.
+    pub fn fit_resumable(
+        &self,
+        x: &Tensor,
+        labels: &Array1<usize>,
+        checkpoint: impl AsRef<Path>,
+        observer: &mut dyn Observer,
+    ) -> Result<SupervisedModel> {
+        self.train(x, labels, Some(checkpoint.as_ref()), observer)
+    }
+
+    fn train(
+        &self,
+        x: &Tensor,
+        labels: &Array1<usize>,
+        checkpoint: Option<&Path>,
+        observer: &mut dyn Observer,
+    ) -> Result<SupervisedModel> {
         self.encoder.check()?;
         images::check(x, self.encoder.channels())?;
         let n = x.dim(0)?;
@@ -125,10 +152,16 @@ impl Supervised {
             .schedule(Schedule::cosine(self.learning_rate).warmup(0.1))
             .seed(self.seed);
         let mut optimizer = AdamW::new(params.trainable()).weight_decay(self.weight_decay);
-        let history = trainer.run(n, &mut optimizer, observer, |batch| {
+        let loss = |batch: &Batch<'_>| {
             let seen = self.views.apply(&batch.select(x)?, self.seed.named("view").indexed(batch.step))?;
             Ok(Loss::new(ops::cross_entropy(&network.scores(&seen, Mode::Train)?, &batch.select(&targets)?)?))
-        })?;
+        };
+        let history = match checkpoint {
+            None => trainer.run(n, &mut optimizer, observer, loss)?,
+            Some(path) => {
+                trainer.resumable(path, &params).about(self)?.run(n, &mut optimizer, observer, loss)?
+            }
+        };
         let params = params.snapshot()?;
         let network = Network::new(&self.encoder, classes, &params)?;
         Ok(SupervisedModel { spec: self.clone(), classes, params, network, history })

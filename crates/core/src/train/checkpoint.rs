@@ -6,6 +6,7 @@ use crate::nn::Params;
 use crate::observe::{History, Observer};
 use crate::store::Record;
 use crate::{Error, Result};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 const KIND: &str = "Checkpoint";
@@ -54,12 +55,19 @@ pub struct Resumable<'a> {
     params: &'a Params,
     path: PathBuf,
     every: usize,
+    about: serde_json::Value,
 }
 
 impl Trainer {
     /// This training with a checkpoint at `path` after every epoch. When there is one already, training goes on from it.
     pub fn resumable<'a>(&'a self, path: impl AsRef<Path>, params: &'a Params) -> Resumable<'a> {
-        Resumable { trainer: self, params, path: path.as_ref().to_owned(), every: 1 }
+        Resumable {
+            trainer: self,
+            params,
+            path: path.as_ref().to_owned(),
+            every: 1,
+            about: serde_json::Value::Null,
+        }
     }
 }
 
@@ -69,6 +77,18 @@ impl Resumable<'_> {
     #[must_use]
     pub fn every(self, epochs: usize) -> Self {
         Resumable { every: epochs.max(1), ..self }
+    }
+
+    /// Settings that the trainer does not know (a method's spec): a checkpoint of other settings is refused.
+    ///
+    /// # Errors
+    /// [`Error::Numerical`] when they have no JSON form.
+    pub fn about(self, settings: &impl Serialize) -> Result<Self> {
+        let about = serde_json::to_value(settings).map_err(|e| Error::Numerical {
+            method: "a checkpoint",
+            problem: format!("the settings have no JSON form: {e}"),
+        })?;
+        Ok(Resumable { about, ..self })
     }
 
     /// Trains as [`Trainer::run`] does, from the checkpoint if there is one: parameters, optimiser and history are
@@ -105,6 +125,8 @@ impl Resumable<'_> {
         let (trainer, known): (Trainer, usize) = (record.read_value("trainer")?, record.read_value("rows")?);
         record
             .require(&trainer == self.trainer, &format!("of a training with other settings: {trainer:?}"))?;
+        let about: serde_json::Value = record.read_value("about")?;
+        record.require(about == self.about, &format!("of a training with other settings: {about}"))?;
         record.require(known == rows, &format!("of a training on {known} rows, not {rows}"))?;
         let history: History = record.read_value("history")?;
         record.require(history.iterations() <= trainer.epochs, "more epochs than the training has")?;
@@ -118,6 +140,7 @@ impl Resumable<'_> {
     fn write(&self, rows: usize, history: &History, optimizer: &dyn Optimizer) -> Result<()> {
         let record = Record::new(KIND)
             .value("trainer", self.trainer)?
+            .value("about", &self.about)?
             .value("rows", &rows)?
             .value("history", history)?;
         optimizer.write(OPTIMIZER, self.params.write(record)?)?.save(&self.path)

@@ -6,11 +6,12 @@ use super::spec::Vae;
 use super::validate;
 use crate::loss::{kl_standard_normal, reparameterize};
 use candle_core::{DType, Tensor};
+use std::path::Path;
 use unsup_core::Result;
 use unsup_core::estimator::Fit;
 use unsup_core::nn::Params;
 use unsup_core::observe::Observer;
-use unsup_core::train::{AdamW, Loss, Schedule, Trainer};
+use unsup_core::train::{AdamW, Batch, Loss, Schedule, Trainer};
 
 /// x: `[n, c, h, w]`, `f32`, within \[0, 1\] for a Bernoulli likelihood. The network lives on x's device.
 ///
@@ -24,6 +25,27 @@ impl Fit<Tensor> for Vae {
     type Model = VaeModel;
 
     fn fit_observed(&self, x: &Tensor, observer: &mut dyn Observer) -> Result<VaeModel> {
+        self.train(x, None, observer)
+    }
+}
+
+impl Vae {
+    /// Fits as [`fit_observed`](Fit::fit_observed) does, with a checkpoint at this path after every epoch: run again after a stop
+    /// or a crash it goes on from there and ends with the same bits.
+    ///
+    /// # Errors
+    /// As `fit_observed`; [`Error::File`](unsup_core::Error::File) when the file is not a checkpoint of this spec on as many images,
+    /// [`Error::Io`](unsup_core::Error::Io) when it cannot be read or written.
+    pub fn fit_resumable(
+        &self,
+        x: &Tensor,
+        checkpoint: impl AsRef<Path>,
+        observer: &mut dyn Observer,
+    ) -> Result<VaeModel> {
+        self.train(x, Some(checkpoint.as_ref()), observer)
+    }
+
+    fn train(&self, x: &Tensor, checkpoint: Option<&Path>, observer: &mut dyn Observer) -> Result<VaeModel> {
         self.check()?;
         let image = validate::images(x, self.likelihood)?;
         self.check_size(image)?;
@@ -35,7 +57,7 @@ impl Fit<Tensor> for Vae {
             .schedule(Schedule::cosine(self.learning_rate))
             .seed(self.seed);
         let mut optimizer = AdamW::new(params.trainable()).weight_decay(0.0);
-        let history = trainer.run(n, &mut optimizer, observer, |batch| {
+        let loss = |batch: &Batch<'_>| {
             let x = batch.select(x)?;
             let (mean, log_variance) = network.encode(&x)?;
             let noise = self.seed.named("noise").indexed(batch.step);
@@ -46,7 +68,13 @@ impl Fit<Tensor> for Vae {
             let kl = kl_standard_normal(&mean, &log_variance)?.mean(0)?;
             let loss = Loss::new(((&kl * self.beta)? - &reconstruction)?);
             Ok(loss.term("reconstruction", &reconstruction).term("kl", &kl))
-        })?;
+        };
+        let history = match checkpoint {
+            None => trainer.run(n, &mut optimizer, observer, loss)?,
+            Some(path) => {
+                trainer.resumable(path, &params).about(self)?.run(n, &mut optimizer, observer, loss)?
+            }
+        };
         let params = params.snapshot()?;
         Ok(VaeModel {
             network: Network::new(self, image, &params)?,

@@ -190,3 +190,24 @@ fn bad_input_is_named() -> Result<(), Failure> {
     }
     Ok(())
 }
+
+#[test]
+fn a_fit_that_was_stopped_goes_on_from_its_checkpoint_with_the_same_bits() -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    for (i, spec) in specs().into_iter().enumerate() {
+        let (spec, images) = (spec.epochs(3), odd_images(40)?);
+        let [straight, stopped, checkpoint] =
+            ["straight", "stopped", "checkpoint"].map(|name| folder.path().join(format!("{name}{i}")));
+        spec.fit(&images)?.save(&straight)?;
+        let mut stop = |event: &Event<'_>| match event {
+            Event::Progress { done: 1, .. } => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        };
+        assert_eq!(spec.fit_resumable(&images, &checkpoint, &mut stop)?.history().iterations(), 1);
+        spec.fit_resumable(&images, &checkpoint, &mut Silent)?.save(&stopped)?;
+        assert!(std::fs::read(&straight)? == std::fs::read(&stopped)?, "{spec:?}");
+        let other = spec.clone().beta(3.0).fit_resumable(&images, &checkpoint, &mut Silent);
+        assert!(matches!(&other, Err(Error::File { problem, .. }) if problem.contains("other settings")));
+    }
+    Ok(())
+}

@@ -25,10 +25,11 @@ use crate::views::Views;
 use candle_core::{DType, Tensor};
 use model::Network;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use unsup_core::estimator::Fit;
 use unsup_core::nn::{Mode, Params, ResNetSpec};
 use unsup_core::observe::Observer;
-use unsup_core::train::{AdamW, Loss, Schedule, Trainer};
+use unsup_core::train::{AdamW, Batch, Loss, Schedule, Trainer};
 use unsup_core::{Error, Result, Seed};
 
 /// The hyper-parameters of SimCLR; see the [module](self).
@@ -164,6 +165,32 @@ impl Fit<Tensor> for SimClr {
     type Model = SimClrModel;
 
     fn fit_observed(&self, x: &Tensor, observer: &mut dyn Observer) -> Result<SimClrModel> {
+        self.train(x, None, observer)
+    }
+}
+
+impl SimClr {
+    /// Fits as `fit_observed` does, with a checkpoint at this path after every epoch: run again after a stop
+    /// or a crash it goes on from there and ends with the same bits.
+    ///
+    /// # Errors
+    /// As `fit_observed`; [`Error::File`] when the file is not a checkpoint of this spec on as many images,
+    /// [`Error::Io`] when it cannot be read or written.
+    pub fn fit_resumable(
+        &self,
+        x: &Tensor,
+        checkpoint: impl AsRef<Path>,
+        observer: &mut dyn Observer,
+    ) -> Result<SimClrModel> {
+        self.train(x, Some(checkpoint.as_ref()), observer)
+    }
+
+    fn train(
+        &self,
+        x: &Tensor,
+        checkpoint: Option<&Path>,
+        observer: &mut dyn Observer,
+    ) -> Result<SimClrModel> {
         self.check()?;
         let shape = images::check(x, self.encoder.channels())?;
         let n = x.dim(0)?;
@@ -178,7 +205,7 @@ impl Fit<Tensor> for SimClr {
             .schedule(Schedule::cosine(self.learning_rate).warmup(0.1))
             .seed(self.seed);
         let mut optimizer = AdamW::new(params.trainable()).weight_decay(self.weight_decay);
-        let history = trainer.run(n, &mut optimizer, observer, |batch| {
+        let loss = |batch: &Batch<'_>| {
             let x = batch.select(x)?;
             let view = |name: &str| self.views.apply(&x, self.seed.named(name).indexed(batch.step));
             let both = Tensor::cat(&[view("first view")?, view("second view")?], 0)?;
@@ -189,7 +216,13 @@ impl Fit<Tensor> for SimClr {
                 &codes.narrow(0, half, half)?,
                 self.temperature,
             )?))
-        })?;
+        };
+        let history = match checkpoint {
+            None => trainer.run(n, &mut optimizer, observer, loss)?,
+            Some(path) => {
+                trainer.resumable(path, &params).about(self)?.run(n, &mut optimizer, observer, loss)?
+            }
+        };
         SimClrModel::new(self.clone(), shape, params.snapshot()?, history)
     }
 }

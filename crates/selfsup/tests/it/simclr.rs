@@ -179,3 +179,31 @@ fn views_of_other_seeds_are_other_views() -> Result<(), Failure> {
     assert_ne!(seen(1)?, seen(2)?);
     Ok(())
 }
+
+#[test]
+fn a_fit_that_was_stopped_goes_on_from_its_checkpoint_with_the_same_bits() -> Result<(), Failure> {
+    fn stop_at_once(event: &Event<'_>) -> ControlFlow<()> {
+        if matches!(event, Event::Progress { .. }) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+    let ((x, labels), folder) = (digits(50)?, tempfile::tempdir()?);
+    let file = |name: &str| folder.path().join(name);
+    let spec = spec().views(Views::digits()).epochs(3);
+    spec.fit(&x)?.save(file("straight"))?;
+    spec.fit_resumable(&x, file("checkpoint"), &mut stop_at_once)?;
+    spec.fit_resumable(&x, file("checkpoint"), &mut Silent)?.save(file("stopped"))?;
+    assert!(std::fs::read(file("straight"))? == std::fs::read(file("stopped"))?);
+    let other = spec.temperature(0.3).fit_resumable(&x, file("checkpoint"), &mut Silent);
+    assert!(matches!(&other, Err(Error::File { problem, .. }) if problem.contains("other settings")));
+
+    let spec =
+        Supervised::new(ResNetSpec::new(1).widths([6])).views(Views::digits()).epochs(3).batch_size(16);
+    spec.fit(&x, &labels, &mut Silent)?.save(file("labelled"))?;
+    spec.fit_resumable(&x, &labels, file("supervised"), &mut stop_at_once)?;
+    spec.fit_resumable(&x, &labels, file("supervised"), &mut Silent)?.save(file("labelled, stopped"))?;
+    assert!(std::fs::read(file("labelled"))? == std::fs::read(file("labelled, stopped"))?);
+    Ok(())
+}
