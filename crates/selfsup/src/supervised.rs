@@ -156,12 +156,8 @@ impl Supervised {
             let seen = self.views.apply(&batch.select(x)?, self.seed.named("view").indexed(batch.step))?;
             Ok(Loss::new(ops::cross_entropy(&network.scores(&seen, Mode::Train)?, &batch.select(&targets)?)?))
         };
-        let history = match checkpoint {
-            None => trainer.run(n, &mut optimizer, observer, loss)?,
-            Some(path) => {
-                trainer.resumable(path, &params).about(self)?.run(n, &mut optimizer, observer, loss)?
-            }
-        };
+        let training = trainer.resumable_if(checkpoint, &params).about(self)?;
+        let history = training.run(n, &mut optimizer, observer, loss)?;
         let params = params.snapshot()?;
         let network = Network::new(&self.encoder, classes, &params)?;
         Ok(SupervisedModel { spec: self.clone(), classes, params, network, history })

@@ -63,25 +63,10 @@ fn product_and_check<F: Float>(x: &ArrayRef2<F>, shift: &[F], b: &Array2<F>) -> 
         let rows = out.len() / m;
         centred_tile(x, i * step..i * step + rows, shift, tile);
         multiply(out, m, false, Mat::new(tile, rows, d), right);
-        pulp::Arch::new().dispatch(Finite(out))
+        validate::all_finite(out)
     });
     let finite = finite.reduce(|| true, |a, b| a & b);
     (Array2::from_shape_vec((n, m), out).unwrap_or_default(), finite)
-}
-
-struct Finite<'a, F>(&'a [F]);
-
-impl<F: Float> pulp::WithSimd for Finite<'_, F> {
-    type Output = bool;
-
-    /// x·0 is 0 for a finite x and NaN otherwise; sixteen sums side by side.
-    #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) -> bool {
-        let (blocks, rest) = self.0.as_chunks::<16>();
-        let mut lanes = [F::zero(); 16];
-        blocks.iter().for_each(|block| (0..16).for_each(|l| lanes[l] += block[l] * F::zero()));
-        lanes.iter().chain(rest).all(|v| v.is_finite())
-    }
 }
 
 /// (x − shift)ᵀ · (x − shift) · b in one pass over x: the step of a power iteration on the

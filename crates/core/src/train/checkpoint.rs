@@ -53,7 +53,8 @@ const OPTIMIZER: &str = "optimizer.";
 pub struct Resumable<'a> {
     trainer: &'a Trainer,
     params: &'a Params,
-    path: PathBuf,
+    /// Nothing is kept when there is none.
+    path: Option<PathBuf>,
     every: usize,
     about: serde_json::Value,
 }
@@ -61,19 +62,19 @@ pub struct Resumable<'a> {
 impl Trainer {
     /// This training with a checkpoint at `path` after every epoch. When there is one already, training goes on from it.
     pub fn resumable<'a>(&'a self, path: impl AsRef<Path>, params: &'a Params) -> Resumable<'a> {
-        Resumable {
-            trainer: self,
-            params,
-            path: path.as_ref().to_owned(),
-            every: 1,
-            about: serde_json::Value::Null,
-        }
+        self.resumable_if(Some(path.as_ref()), params)
+    }
+
+    /// The same for a caller that may want no checkpoint.
+    pub fn resumable_if<'a>(&'a self, path: Option<&Path>, params: &'a Params) -> Resumable<'a> {
+        let path = path.map(Path::to_owned);
+        Resumable { trainer: self, params, path, every: 1, about: serde_json::Value::Null }
     }
 }
 
 impl Resumable<'_> {
-    /// Writes after every so many epochs only, and after the last. An observer that breaks in between loses the
-    /// epochs since.
+    /// Writes after every so many epochs only, after the last, and when an observer breaks. What dies in between
+    /// loses the epochs since.
     #[must_use]
     pub fn every(self, epochs: usize) -> Self {
         Resumable { every: epochs.max(1), ..self }
@@ -106,22 +107,21 @@ impl Resumable<'_> {
         mut loss: impl FnMut(&Batch<'_>) -> Result<Loss>,
     ) -> Result<History> {
         let history = self.restore(rows, optimizer)?;
-        let keep = &mut |history: &History, optimizer: &dyn Optimizer| {
-            let done = history.iterations();
-            if done.is_multiple_of(self.every) || done == self.trainer.epochs {
-                self.write(rows, history, optimizer)
-            } else {
-                Ok(())
+        let keep = &mut |history: &History, optimizer: &dyn Optimizer, last: bool| match &self.path {
+            Some(path) if last || history.iterations().is_multiple_of(self.every) => {
+                self.record(rows, history, optimizer)?.save(path)
             }
+            _ => Ok(()),
         };
         self.trainer.run_from(history, rows, optimizer, observer, &mut loss, keep)
     }
 
     fn restore(&self, rows: usize, optimizer: &mut dyn Optimizer) -> Result<History> {
-        if !self.path.try_exists().map_err(|e| Error::io(&self.path, e))? {
-            return Ok(History::new());
-        }
-        let record = Record::load(&self.path, KIND)?;
+        let path = match &self.path {
+            Some(path) if path.try_exists().map_err(|e| Error::io(path, e))? => path,
+            _ => return Ok(History::new()),
+        };
+        let record = Record::load(path, KIND)?;
         let (trainer, known): (Trainer, usize) = (record.read_value("trainer")?, record.read_value("rows")?);
         record
             .require(&trainer == self.trainer, &format!("of a training with other settings: {trainer:?}"))?;
@@ -137,13 +137,13 @@ impl Resumable<'_> {
         Ok(history)
     }
 
-    fn write(&self, rows: usize, history: &History, optimizer: &dyn Optimizer) -> Result<()> {
+    fn record(&self, rows: usize, history: &History, optimizer: &dyn Optimizer) -> Result<Record> {
         let record = Record::new(KIND)
             .value("trainer", self.trainer)?
             .value("about", &self.about)?
             .value("rows", &rows)?
             .value("history", history)?;
-        optimizer.write(OPTIMIZER, self.params.write(record)?)?.save(&self.path)
+        optimizer.write(OPTIMIZER, self.params.write(record)?)
     }
 }
 
@@ -268,6 +268,32 @@ mod tests {
             matches!(&other, Err(Error::File { problem, .. }) if problem.contains("another network")),
             "{other:?}"
         );
+        Ok(())
+    }
+
+    #[test]
+    fn a_sparse_checkpoint_is_written_when_somebody_stops() -> Result<()> {
+        let folder = tempfile::tempdir().map_err(|e| Error::io("a folder", e))?;
+        let path = folder.path().join("run");
+        let fit = |observer: &mut dyn Observer| {
+            let params = Params::new(Seed::new(1));
+            let layer = Linear::new(&params, 3, 1)?;
+            let x = Tensor::ones((5, 3), DType::F32, &Device::Cpu)?;
+            let mut optimizer = AdamW::new(params.trainable());
+            let trainer = Trainer::new("sparse", 5).batch_size(5);
+            trainer.resumable(&path, &params).every(3).run(5, &mut optimizer, observer, |batch| {
+                Ok(Loss::new(layer.forward(&batch.select(&x)?)?.sqr()?.mean_all()?))
+            })
+        };
+        assert_eq!(fit(&mut stop_after(2))?.iterations(), 2);
+        let mut first = None;
+        let mut observer = |event: &Event<'_>| {
+            if let Event::Progress { done, .. } = event {
+                first.get_or_insert(*done);
+            }
+            ControlFlow::Continue(())
+        };
+        assert_eq!((fit(&mut observer)?.iterations(), first), (5, Some(3)));
         Ok(())
     }
 

@@ -159,10 +159,10 @@ impl Trainer {
         observer: &mut dyn Observer,
         mut loss: impl FnMut(&Batch<'_>) -> Result<Loss>,
     ) -> Result<History> {
-        self.run_from(History::new(), rows, optimizer, observer, &mut loss, &mut |_, _| Ok(()))
+        self.run_from(History::new(), rows, optimizer, observer, &mut loss, &mut |_, _, _| Ok(()))
     }
 
-    /// Goes on where `history` ends. `keep` is told of every epoch, before anybody can ask to stop.
+    /// Goes on where `history` ends. `keep` is told of every epoch, and whether it is the last.
     pub(super) fn run_from(
         &self,
         mut history: History,
@@ -170,7 +170,7 @@ impl Trainer {
         optimizer: &mut dyn Optimizer,
         observer: &mut dyn Observer,
         loss: &mut dyn FnMut(&Batch<'_>) -> Result<Loss>,
-        keep: &mut dyn FnMut(&History, &dyn Optimizer) -> Result<()>,
+        keep: &mut dyn FnMut(&History, &dyn Optimizer, bool) -> Result<()>,
     ) -> Result<History> {
         self.check(rows)?;
         let (task, total) = (self.task.as_str(), self.epochs);
@@ -198,11 +198,11 @@ impl Trainer {
             }
             let (objective, terms) = means.finish();
             history.record(objective, &terms);
-            keep(&history, optimizer)?;
             let event = Event::Progress { task, done: epoch + 1, objective, terms: &terms };
             if observer.observe(&event).is_break() {
                 stop = Stop::Interrupted;
             }
+            keep(&history, optimizer, stop == Stop::Interrupted || epoch + 1 == self.epochs)?;
         }
         history.finish(stop);
         let _ = observer.observe(&Event::Finished { task, stop });

@@ -69,12 +69,8 @@ impl Vae {
             let loss = Loss::new(((&kl * self.beta)? - &reconstruction)?);
             Ok(loss.term("reconstruction", &reconstruction).term("kl", &kl))
         };
-        let history = match checkpoint {
-            None => trainer.run(n, &mut optimizer, observer, loss)?,
-            Some(path) => {
-                trainer.resumable(path, &params).about(self)?.run(n, &mut optimizer, observer, loss)?
-            }
-        };
+        let training = trainer.resumable_if(checkpoint, &params).about(self)?;
+        let history = training.run(n, &mut optimizer, observer, loss)?;
         let params = params.snapshot()?;
         Ok(VaeModel {
             network: Network::new(self, image, &params)?,

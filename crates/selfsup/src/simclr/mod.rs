@@ -217,12 +217,8 @@ impl SimClr {
                 self.temperature,
             )?))
         };
-        let history = match checkpoint {
-            None => trainer.run(n, &mut optimizer, observer, loss)?,
-            Some(path) => {
-                trainer.resumable(path, &params).about(self)?.run(n, &mut optimizer, observer, loss)?
-            }
-        };
+        let training = trainer.resumable_if(checkpoint, &params).about(self)?;
+        let history = training.run(n, &mut optimizer, observer, loss)?;
         SimClrModel::new(self.clone(), shape, params.snapshot()?, history)
     }
 }

@@ -1,10 +1,10 @@
 //! The mean of each window of an image.
 
 use super::element::{Element, by_type, record1, tensor, values};
-use super::pool::images;
+use super::pool::windowed;
 use super::reduce::STRETCH;
 use super::separable::{Axis, composed};
-use crate::{Error, Result};
+use crate::Result;
 use candle_core::Tensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -13,8 +13,8 @@ use rayon::prelude::*;
 /// oh = ⌊(h − kernel) / stride⌋ + 1. Pixels that no window reaches get no gradient.
 ///
 /// # Errors
-/// [`Error::Shape`] when x is not a batch of images at least as large as the window,
-/// [`Error::Parameter`] for a kernel or stride of 0.
+/// [`Error::Shape`](crate::Error::Shape) when x is not a batch of images at least as large as the window,
+/// [`Error::Parameter`](crate::Error::Parameter) for a kernel or stride of 0.
 ///
 /// ```
 /// use unsup_core::candle::{Device, Tensor};
@@ -24,14 +24,7 @@ use rayon::prelude::*;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn avg_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
-    let [n, c, h, w] = images(x)?;
-    if kernel == 0 || stride == 0 {
-        return Err(Error::parameter("kernel and stride", format!("{kernel}, {stride}"), "at least 1"));
-    }
-    if h < kernel || w < kernel {
-        let found = format!("{h} x {w} pixels");
-        return Err(Error::shape("x", format!("at least {kernel} x {kernel} pixels"), found));
-    }
+    let [n, c, h, w] = windowed(x, kernel, stride)?;
     if !x.device().is_cpu() {
         return composed(x, &windows(h, kernel, stride), &windows(w, kernel, stride));
     }

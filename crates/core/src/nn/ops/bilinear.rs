@@ -41,7 +41,7 @@ pub fn upsample_bilinear2d(x: &Tensor, size: [usize; 2]) -> Result<Tensor> {
     }
     let x = &x.contiguous()?;
     Ok(by_type!(x, T => {
-            let map = Map::<T> { rows: taps(h, oh), columns: taps(w, ow), h, w };
+        let map = Map::<T> { rows: taps(h, oh), columns: taps(w, ow), h, w };
         let y = map.interpolate(&values(x)?);
         record1("upsample_bilinear2d", x, (y, &[n, c, oh, ow]), move |x, _, dy| {
             tensor(map.spread(&values(dy)?), x.shape()).map(Some)

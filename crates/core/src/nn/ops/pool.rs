@@ -15,14 +15,8 @@ pub(super) fn images(x: &Tensor) -> Result<[usize; 4]> {
     }
 }
 
-/// The largest value of each window, without padding. x: `[n, c, h, w]`. Returns `[n, c, oh, ow]` with
-/// oh = ⌊(h − kernel) / stride⌋ + 1. Of equal values the first in the window gets the gradient.
-///
-/// # Errors
-/// [`Error::Shape`] when x is not a batch of images at least as large as the window,
-/// [`Error::Parameter`] for a kernel or stride of 0, or when kernel and stride differ on a device
-/// other than the CPU, where no correct gradient is at hand.
-pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
+/// A batch of images at least as large as a window.
+pub(super) fn windowed(x: &Tensor, kernel: usize, stride: usize) -> Result<[usize; 4]> {
     let [n, c, h, w] = images(x)?;
     if kernel == 0 || stride == 0 {
         return Err(Error::parameter("kernel and stride", format!("{kernel}, {stride}"), "at least 1"));
@@ -31,6 +25,18 @@ pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
         let found = format!("{h} x {w} pixels");
         return Err(Error::shape("x", format!("at least {kernel} x {kernel} pixels"), found));
     }
+    Ok([n, c, h, w])
+}
+
+/// The largest value of each window, without padding. x: `[n, c, h, w]`. Returns `[n, c, oh, ow]` with
+/// oh = ⌊(h − kernel) / stride⌋ + 1. Of equal values the first in the window gets the gradient.
+///
+/// # Errors
+/// [`Error::Shape`] when x is not a batch of images at least as large as the window,
+/// [`Error::Parameter`] for a kernel or stride of 0, or when kernel and stride differ on a device
+/// other than the CPU, where no correct gradient is at hand.
+pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
+    let [n, c, h, w] = windowed(x, kernel, stride)?;
     let (oh, ow) = ((h - kernel) / stride + 1, (w - kernel) / stride + 1);
     if !x.device().is_cpu() {
         if kernel != stride {

@@ -46,18 +46,26 @@ pub fn clip_gradient_values(gradients: &mut GradStore, parameters: &[Var], limit
     Ok(())
 }
 
-/// The Euclidean norm, summed in `f64` over fixed stretches.
+/// ‖x‖, summed in `f64` over fixed stretches.
 pub(super) fn norm(x: &Tensor) -> Result<f64> {
+    norm_of_sum(x, x, 0.0)
+}
+
+/// ‖x + factor·y‖, without a temporary on the CPU.
+pub(super) fn norm_of_sum(x: &Tensor, y: &Tensor, factor: f64) -> Result<f64> {
     if !x.device().is_cpu() {
-        return Ok(x.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?.sqrt());
+        let sum = (x + (y * factor)?)?;
+        return Ok(sum.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?.sqrt());
     }
-    let squares: Backend<f64> = by_type!(x, T => squares::<T>(&x.contiguous()?));
+    let squares: Backend<f64> = by_type!(x, T => squares::<T>(&x.contiguous()?, &y.contiguous()?, factor));
     Ok(squares?.sqrt())
 }
 
-fn squares<T: Element>(x: &Tensor) -> Backend<f64> {
-    let values = values::<T>(x)?;
-    let parts: Vec<f64> =
-        values.par_chunks(1 << 14).map(|stretch| stretch.iter().map(|v| v.f64() * v.f64()).sum()).collect();
+fn squares<T: Element>(x: &Tensor, y: &Tensor, factor: f64) -> Backend<f64> {
+    const STRETCH: usize = 1 << 14;
+    let (x, y) = (values::<T>(x)?, values::<T>(y)?);
+    let square = |(x, y): (&T, &T)| (x.f64() + factor * y.f64()).powi(2);
+    let stretches = x.par_chunks(STRETCH).zip(y.par_chunks(STRETCH));
+    let parts: Vec<f64> = stretches.map(|(x, y)| x.iter().zip(y).map(square).sum()).collect();
     Ok(parts.iter().sum())
 }

@@ -1,8 +1,8 @@
 //! LARS: a learning rate for each layer.
 
 use super::Optimizer;
-use super::clip::norm;
-use super::rule::{Slots, is_weight};
+use super::clip::{norm, norm_of_sum};
+use super::rule::{Slots, is_weight, state_in_slots};
 use super::sgd::Momentum;
 use crate::Result;
 use crate::store::Record;
@@ -56,22 +56,12 @@ impl Optimizer for Lars {
                 return Ok(Momentum { momentum, nesterov: false, decay: 0.0, scale: 1.0, rate });
             }
             let p = parameter.as_detached_tensor();
-            let (length, slope) = (norm(&p)?, norm(&(gradient + (&p * weight_decay)?)?)?);
+            let (length, slope) = (norm(&p)?, norm_of_sum(gradient, &p, weight_decay)?);
             // a weight of zero, or one without slope, moves as by SGD
             let scale = if length > 0.0 && slope > 0.0 { trust * length / slope } else { 1.0 };
             Ok(Momentum { momentum, nesterov: false, decay: weight_decay, scale, rate })
         })
     }
 
-    fn parameters(&self) -> &[Var] {
-        &self.slots.parameters
-    }
-
-    fn write(&self, prefix: &str, record: Record) -> Result<Record> {
-        self.slots.write(prefix, record)
-    }
-
-    fn read(&mut self, prefix: &str, record: &Record) -> Result<()> {
-        self.slots.read(prefix, record)
-    }
+    state_in_slots!();
 }

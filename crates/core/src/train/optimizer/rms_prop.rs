@@ -1,7 +1,7 @@
 //! RMSProp.
 
 use super::Optimizer;
-use super::rule::{Rule, Slots, is_weight};
+use super::rule::{Rule, Slots, is_weight, state_in_slots};
 use crate::Result;
 use crate::nn::ops::element::{Backend, Element};
 use crate::store::Record;
@@ -76,15 +76,5 @@ impl Optimizer for RmsProp {
         })
     }
 
-    fn parameters(&self) -> &[Var] {
-        &self.slots.parameters
-    }
-
-    fn write(&self, prefix: &str, record: Record) -> Result<Record> {
-        self.slots.write(prefix, record)
-    }
-
-    fn read(&mut self, prefix: &str, record: &Record) -> Result<()> {
-        self.slots.read(prefix, record)
-    }
+    state_in_slots!();
 }

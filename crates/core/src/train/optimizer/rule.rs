@@ -99,6 +99,24 @@ fn zeros<const N: usize>(parameter: &Var) -> Result<[Tensor; N]> {
     zeros.try_into().map_err(|_| Error::parameter("state", N, "one tensor each"))
 }
 
+/// The part of [`Optimizer`](super::Optimizer) that an optimiser leaves to its `slots`.
+macro_rules! state_in_slots {
+    () => {
+        fn parameters(&self) -> &[Var] {
+            &self.slots.parameters
+        }
+
+        fn write(&self, prefix: &str, record: Record) -> Result<Record> {
+            self.slots.write(prefix, record)
+        }
+
+        fn read(&mut self, prefix: &str, record: &Record) -> Result<()> {
+            self.slots.read(prefix, record)
+        }
+    };
+}
+pub(super) use state_in_slots;
+
 /// Whether weight decay and layer-wise rates apply: to weights, not to biases and the scales of normalisations.
 pub(super) fn is_weight(parameter: &Tensor) -> bool {
     parameter.rank() >= 2
