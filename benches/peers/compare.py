@@ -118,9 +118,10 @@ def main():
     sys.path.insert(0, str(HERE))
     import common
     import group_kmeans
+    import group_nn
     import group_pca
 
-    known = {"kmeans": group_kmeans, "pca": group_pca}
+    known = {"kmeans": group_kmeans, "pca": group_pca, "nn": group_nn}
     unknown = [g for g in arguments.groups if g not in known]
     if unknown:
         parser.error(f"no group {unknown[0]}; there are {', '.join(known)}")

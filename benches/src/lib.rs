@@ -3,6 +3,8 @@
 //! `cargo bench -p unsup-benches` runs the criterion benches; `benches/peers/run` compares with other
 //! libraries in one run.
 
+pub mod nn;
+
 use unsup::Seed;
 use unsup::ndarray::Array2;
 

@@ -6,11 +6,13 @@ use serde::Deserialize;
 use serde_json::json;
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use unsup::clustering::kmeans::{Init, greedy_kmeans_plus_plus};
 use unsup::core::data::npy;
 use unsup::decomposition::Route;
 use unsup::prelude::*;
+use unsup_benches::nn;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -28,6 +30,17 @@ enum Job {
     Pca { x: String, components: usize, route: String },
     /// the projection onto the components, fitted outside the clock
     Project { x: String, components: usize },
+    /// one run of a workload of `unsup_benches::nn`
+    Nn { row: String, folder: PathBuf },
+    /// bytes that training steps of ResNet-18 add to the process's memory at their peak
+    Memory { folder: PathBuf },
+}
+
+/// What is kept between jobs.
+#[derive(Default)]
+struct State {
+    arrays: Arrays,
+    networks: HashMap<String, nn::Run>,
 }
 
 #[derive(Default)]
@@ -49,8 +62,20 @@ fn timed<T>(work: impl FnOnce() -> unsup::Result<T>) -> Result<(f64, T), Failure
 }
 
 /// Seconds, and a number that says how good the result is.
-fn run(job: &Job, arrays: &mut Arrays) -> Result<(f64, f64), Failure> {
+fn run(job: &Job, State { arrays, networks }: &mut State) -> Result<(f64, f64), Failure> {
     match job {
+        Job::Nn { row, folder } => {
+            if !networks.contains_key(row) {
+                networks.clear(); // one workload at a time: its memory is not the next one's
+                networks.insert(row.clone(), nn::prepare(row, folder)?);
+            }
+            Ok(networks.get_mut(row).ok_or("a workload")?()?)
+        }
+        Job::Memory { folder } => {
+            let fresh =
+                std::process::Command::new(std::env::current_exe()?).arg("memory").arg(folder).output()?;
+            Ok((String::from_utf8(fresh.stdout)?.trim().parse()?, 1.0))
+        }
         Job::Lloyd { x, start, iterations } => {
             let start = arrays.get(start)?.mapv(f64::from);
             let spec = KMeans::new(start.nrows())
@@ -92,16 +117,40 @@ fn run(job: &Job, arrays: &mut Arrays) -> Result<(f64, f64), Failure> {
     }
 }
 
+/// Bytes of the process now, and at most since the last call.
+fn resident() -> Result<(f64, f64), Failure> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).ok_or(name)?;
+        let kib = line.split_whitespace().nth(1).ok_or(name)?;
+        Ok::<f64, Failure>(kib.parse::<f64>()? * 1024.0)
+    };
+    let found = (field("VmRSS:")?, field("VmHWM:")?);
+    std::fs::write("/proc/self/clear_refs", "5")?;
+    Ok(found)
+}
+
+fn memory(folder: &Path) -> Result<(), Failure> {
+    let (before, _) = resident()?;
+    let mut step = nn::resnet18(folder)?;
+    for _ in 0..3 {
+        step()?;
+    }
+    println!("{}", resident()?.1 - before);
+    Ok(())
+}
+
 fn main() -> Result<(), Failure> {
-    let mut arrays = Arrays::default();
+    if let [_, what, folder] = &std::env::args().collect::<Vec<_>>()[..] {
+        return if what == "memory" { memory(Path::new(folder)) } else { Err("unknown argument".into()) };
+    }
+    let mut state = State::default();
     for line in std::io::stdin().lock().lines() {
-        let answer = match serde_json::from_str(&line?)
-            .map_err(Failure::from)
-            .and_then(|job| run(&job, &mut arrays))
-        {
-            Ok((seconds, quality)) => json!({ "seconds": seconds, "quality": quality }),
-            Err(error) => json!({ "error": error.to_string() }),
-        };
+        let answer =
+            match serde_json::from_str(&line?).map_err(Failure::from).and_then(|job| run(&job, &mut state)) {
+                Ok((seconds, quality)) => json!({ "seconds": seconds, "quality": quality }),
+                Err(error) => json!({ "error": error.to_string() }),
+            };
         println!("{answer}");
         std::io::stdout().flush()?;
     }

@@ -1,0 +1,243 @@
+//! The workloads of the group `nn`: operations forward and backward, and whole training steps.
+//!
+//! Each is prepared once from the arrays that the harness wrote (so that both sides hold the same
+//! numbers) and then run again and again; only the part that its name says is on the clock.
+
+use std::path::Path;
+use std::time::Instant;
+use unsup::core::candle::{Device, Tensor, Var};
+use unsup::core::data::npy;
+use unsup::core::nn::{
+    BatchNorm, Conv2d, ConvSpec, ConvTranspose2d, Linear, Mlp, Mode, Params, ResNet, ResNetSpec, ops,
+};
+use unsup::core::train::{AdamW, Optimizer, Sgd};
+use unsup::generative::loss::{kl_standard_normal, reparameterize};
+use unsup::prelude::*;
+
+/// One run: the seconds on the clock, and a number that shows that the result is right.
+pub type Run = Box<dyn FnMut() -> unsup::Result<(f64, f64)>>;
+
+/// The workload of this name; its arrays lie in `folder`.
+///
+/// # Errors
+/// When the name is unknown or an array is missing.
+pub fn prepare(name: &str, folder: &Path) -> unsup::Result<Run> {
+    let arrays = |array: &str| read(folder, name, array);
+    match name {
+        "conv_32_64_fwd" | "conv_64_128_fwd" => {
+            let (x, weight) = (arrays("x")?, arrays("weight")?);
+            Ok(forward(move || ops::conv2d(&x, &weight, None, 1, 1)))
+        }
+        "conv_32_64_bwd" | "conv_64_128_bwd" => {
+            let (x, weight) = (variable(arrays("x")?)?, variable(arrays("weight")?)?);
+            Ok(backward([x.clone(), weight.clone()], move || ops::conv2d(&x, &weight, None, 1, 1)))
+        }
+        "batch_norm_bwd" => {
+            let x = variable(arrays("x")?)?;
+            let channels = x.dim(1)?;
+            let gamma = variable(Tensor::ones(channels, x.dtype(), x.device())?)?;
+            let beta = variable(Tensor::zeros(channels, x.dtype(), x.device())?)?;
+            let inputs = [beta.clone(), gamma.clone(), x.clone()];
+            Ok(backward(inputs, move || Ok(ops::batch_norm(&x, &gamma, &beta, 1e-5, false)?.0)))
+        }
+        "max_pool_bwd" => {
+            let x = variable(arrays("x")?)?;
+            Ok(backward([x.clone()], move || ops::max_pool2d(&x, 2, 2)))
+        }
+        "avg_pool_bwd" => {
+            let x = variable(arrays("x")?)?;
+            Ok(backward([x.clone()], move || ops::avg_pool2d(&x, 2, 2)))
+        }
+        "log_softmax_bwd" => {
+            let x = variable(arrays("x")?)?;
+            Ok(backward([x.clone()], move || ops::log_softmax(&x)))
+        }
+        "resnet18_step" => step(resnet18(folder)?),
+        "dense_ae_step" => step(dense_autoencoder(folder)?),
+        "vae_step" => step(vae(folder)?),
+        "dcgan_step" => step(dcgan(folder)?),
+        other => Err(unsup::Error::parameter("row", other, "a workload of the group nn")),
+    }
+}
+
+fn read(folder: &Path, name: &str, array: &str) -> unsup::Result<Tensor> {
+    let array = npy::read_as::<f32>(folder.join(format!("{name}.{array}.npy")))?;
+    let shape = array.shape().to_vec();
+    Ok(Tensor::from_vec(array.into_iter().collect(), shape, &Device::Cpu)?)
+}
+
+fn variable(x: Tensor) -> unsup::Result<Var> {
+    Ok(Var::from_tensor(&x)?)
+}
+
+fn square_sum(x: &Tensor) -> unsup::Result<f64> {
+    Ok(f64::from(x.sqr()?.mean_all()?.to_scalar::<f32>()?))
+}
+
+fn forward(run: impl Fn() -> unsup::Result<Tensor> + 'static) -> Run {
+    Box::new(move || {
+        let start = Instant::now();
+        let y = run()?;
+        Ok((start.elapsed().as_secs_f64(), square_sum(&y)?))
+    })
+}
+
+/// The gradient of the sum of the result; the first input's is the one that is compared.
+fn backward<const N: usize>(inputs: [Var; N], run: impl Fn() -> unsup::Result<Tensor> + 'static) -> Run {
+    Box::new(move || {
+        let y = run()?;
+        let start = Instant::now();
+        let gradients = y.backward()?;
+        let seconds = start.elapsed().as_secs_f64();
+        let gradient =
+            gradients.get(&inputs[0]).ok_or(unsup::Error::Empty { what: "gradient", shape: vec![] })?;
+        Ok((seconds, square_sum(gradient)?))
+    })
+}
+
+/// A training step: forward, loss, backward, update. Returns the loss.
+pub type Step = Box<dyn FnMut() -> unsup::Result<f64>>;
+
+fn step(mut step: Step) -> unsup::Result<Run> {
+    let mut loss = 0.0;
+    for _ in 0..3 {
+        loss = step()?;
+    }
+    Ok(Box::new(move || {
+        let start = Instant::now();
+        step()?;
+        Ok((start.elapsed().as_secs_f64(), loss))
+    }))
+}
+
+/// Parameters that start at the values the harness wrote, one after the other.
+fn start(params: &Params, weights: &Tensor) -> unsup::Result<Vec<Var>> {
+    let variables = params.trainable();
+    let mut at = 0;
+    for variable in &variables {
+        variable.set(&weights.narrow(0, at, variable.elem_count())?.reshape(variable.shape())?)?;
+        at += variable.elem_count();
+    }
+    if at != weights.elem_count() {
+        let (expected, found) = (format!("{at} weights"), format!("{}", weights.elem_count()));
+        return Err(unsup::Error::shape("the weights", expected, found));
+    }
+    Ok(variables)
+}
+
+fn value(loss: &Tensor) -> unsup::Result<f64> {
+    Ok(f64::from(loss.to_scalar::<f32>()?))
+}
+
+/// ResNet-18 with the CIFAR stem, batch 64, SGD with momentum. For the row of its memory too.
+///
+/// # Errors
+/// When an array is missing.
+pub fn resnet18(folder: &Path) -> unsup::Result<Step> {
+    let arrays = |array: &str| read(folder, "resnet18_step", array);
+    let (x, labels) = (arrays("x")?, arrays("labels")?.to_dtype(unsup::core::candle::DType::U32)?);
+    let params = Params::new(Seed::new(0));
+    let net = ResNet::new(&params, &ResNetSpec::new(3).widths([64, 128, 256, 512]).blocks(2))?;
+    let head = Linear::new(&params.scope("head"), net.features(), 10)?;
+    let mut optimizer = Sgd::new(start(&params, &arrays("weights")?)?).momentum(0.9);
+    Ok(Box::new(move || {
+        let logits = head.forward(&net.forward(&x, Mode::Train)?)?;
+        let loss = ops::cross_entropy(&logits, &labels)?;
+        optimizer.step(&loss.backward()?, 0.01)?;
+        value(&loss)
+    }))
+}
+
+/// 784-512-256-32 and back, squared error, batch 128, AdamW.
+fn dense_autoencoder(folder: &Path) -> unsup::Result<Step> {
+    let x = read(folder, "dense_ae_step", "x")?;
+    let params = Params::new(Seed::new(0));
+    let net = Mlp::new(&params, &[784, 512, 256, 32, 256, 512, 784])?;
+    let mut optimizer = AdamW::new(start(&params, &read(folder, "dense_ae_step", "weights")?)?);
+    Ok(Box::new(move || {
+        let loss = (net.forward(&x, Mode::Train)? - &x)?.sqr()?.mean_all()?;
+        optimizer.step(&loss.backward()?, 1e-3)?;
+        value(&loss)
+    }))
+}
+
+/// 784-400-20, Bernoulli pixels, batch 128, AdamW.
+fn vae(folder: &Path) -> unsup::Result<Step> {
+    let (x, noise) = (read(folder, "vae_step", "x")?, read(folder, "vae_step", "noise")?);
+    let params = Params::new(Seed::new(0));
+    let encoder = Mlp::new(&params.scope("encoder"), &[784, 400, 40])?;
+    let decoder = Mlp::new(&params.scope("decoder"), &[20, 400, 784])?;
+    let mut optimizer = AdamW::new(start(&params, &read(folder, "vae_step", "weights")?)?);
+    Ok(Box::new(move || {
+        let moments = encoder.forward(&x, Mode::Train)?;
+        let (mean, log_variance) = (moments.narrow(1, 0, 20)?, moments.narrow(1, 20, 20)?);
+        let code = reparameterize(&mean.contiguous()?, &log_variance.contiguous()?, &noise)?;
+        let output = decoder.forward(&code, Mode::Train)?;
+        let kl = kl_standard_normal(&mean.contiguous()?, &log_variance.contiguous()?)?;
+        let loss = (kl.mean(0)? - ops::bernoulli_log_likelihood(&x, &output)?.mean(0)?)?;
+        optimizer.step(&loss.backward()?, 1e-3)?;
+        value(&loss)
+    }))
+}
+
+/// Generator 64 → 256 x 4² → 128 x 8² → 64 x 16² → 1 x 32² and the discriminator that mirrors it
+/// (Radford et al. 2016): one step of each, batch 64, Adam.
+fn dcgan(folder: &Path) -> unsup::Result<Step> {
+    const WIDTHS: [usize; 4] = [256, 128, 64, 1];
+    let (x, noise) = (read(folder, "dcgan_step", "x")?, read(folder, "dcgan_step", "noise")?);
+    let params = [Params::new(Seed::new(0)), Params::new(Seed::new(1))];
+    let (first, halving) = (ConvSpec::new(4).bias(false), ConvSpec::new(4).stride(2).padding(1).bias(false));
+    let mut up = Vec::new();
+    for (i, (&from, &to)) in [64].iter().chain(&WIDTHS).zip(&WIDTHS).enumerate() {
+        let scope = params[0].scope(i);
+        let conv = ConvTranspose2d::new(&scope, from, to, if i == 0 { first } else { halving })?;
+        up.push((conv, if to > 1 { Some(BatchNorm::new(&scope, to)?) } else { None }));
+    }
+    let mut down = Vec::new();
+    for (i, (&from, &to)) in WIDTHS.iter().rev().zip(WIDTHS[..3].iter().rev().chain(&[1])).enumerate() {
+        let scope = params[1].scope(i);
+        let conv = Conv2d::new(&scope, from, to, if i == 3 { first } else { halving })?;
+        let norm = if 0 < i && i < 3 { Some(BatchNorm::new(&scope, to)?) } else { None };
+        down.push((conv, norm));
+    }
+    let generate = move |z: &Tensor| {
+        let mut x = z.reshape((z.dim(0)?, 64, 1, 1))?;
+        for (conv, norm) in &up {
+            x = conv.forward(&x)?;
+            x = match norm {
+                Some(norm) => norm.forward_relu(&x, Mode::Train)?,
+                None => ops::tanh(&x)?,
+            };
+        }
+        Ok::<_, unsup::Error>(x)
+    };
+    let judge = move |x: &Tensor| {
+        let mut x = x.clone();
+        for (i, (conv, norm)) in down.iter().enumerate() {
+            x = conv.forward(&x)?;
+            if let Some(norm) = norm {
+                x = norm.forward(&x, Mode::Train)?;
+            }
+            if i < 3 {
+                x = ops::leaky_relu(&x, 0.2)?;
+            }
+        }
+        Ok::<_, unsup::Error>(x.flatten_all()?)
+    };
+    let [generator, discriminator] = [("generator", 0), ("discriminator", 1)].map(|(name, i)| {
+        start(&params[i], &read(folder, "dcgan_step", name)?)
+            .map(|variables| AdamW::new(variables).betas(0.5, 0.999).weight_decay(0.0))
+    });
+    let (mut generator, mut discriminator) = (generator?, discriminator?);
+    let (ones, zeros) = (Tensor::ones(64, x.dtype(), x.device())?, Tensor::zeros(64, x.dtype(), x.device())?);
+    Ok(Box::new(move || {
+        let fake = generate(&noise)?;
+        let real_loss = ops::bce_with_logits(&judge(&x)?, &ones)?;
+        let fake_loss = ops::bce_with_logits(&judge(&fake.detach())?, &zeros)?;
+        let loss = (real_loss + fake_loss)?;
+        discriminator.step(&loss.backward()?, 2e-4)?;
+        let fooled = ops::bce_with_logits(&judge(&fake)?, &ones)?;
+        generator.step(&fooled.backward()?, 2e-4)?;
+        Ok(value(&loss)? + value(&fooled)?)
+    }))
+}
