@@ -8,6 +8,7 @@
 mod chunks;
 mod decompose;
 mod distance;
+pub(crate) mod elementary;
 pub(crate) mod gemm;
 mod lbfgs;
 mod moments;

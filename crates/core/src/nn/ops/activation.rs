@@ -1,7 +1,9 @@
 //! Element-wise activations in one pass each.
 
-use super::element::{by_type, float, record1, record2, shaped, tensor, values};
+use super::element::{Element, by_type, float, shaped, tensor, values};
+use super::record::{record1, record2};
 use super::reduce::{map, map2};
+use crate::math::elementary::Elementary;
 use crate::{Error, Float, Result};
 use candle_core::Tensor;
 
@@ -116,7 +118,7 @@ pub fn tanh(x: &Tensor) -> Result<Tensor> {
     }
     let x = &x.contiguous()?;
     Ok(by_type!(x, T => {
-        let y = map(&values::<T>(x)?, T::tanh);
+        let y = map(&values::<T>(x)?, T::fast_tanh);
         record1("tanh", x, (y, x.shape()), |_, y, dy| {
             let gradient = |y: T, dy| dy * (T::of(1.0) - y * y);
             tensor(map2(&values::<T>(y)?, &values(dy)?, gradient), y.shape()).map(Some)
@@ -137,7 +139,7 @@ fn passed<T: Float>(y: T, dy: T) -> T {
 
 /// The logistic function, by the exponential that does not overflow.
 #[inline(always)]
-pub(super) fn logistic<T: Float>(x: T) -> T {
-    let e = (-x.abs()).exp();
+pub(super) fn logistic<T: Element>(x: T) -> T {
+    let e = (-x.abs()).fast_exp();
     if x >= T::zero() { T::one() / (T::one() + e) } else { e / (T::one() + e) }
 }

@@ -1,13 +1,13 @@
 //! The mean of each window of an image.
 
-use super::element::{Element, by_type, record1, tensor, values};
+use super::element::{Element, by_type, tensor, values};
 use super::pool::windowed;
-use super::reduce::STRETCH;
+use super::record::record1;
+use super::reduce::{STRETCH, pieces};
 use super::separable::{Axis, composed};
 use crate::Result;
 use candle_core::Tensor;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 /// The mean of each window, without padding. x: `[n, c, h, w]`. Returns `[n, c, oh, ow]` with
 /// oh = ⌊(h − kernel) / stride⌋ + 1. Pixels that no window reaches get no gradient.
@@ -59,7 +59,7 @@ impl Sizes {
         (windows(self.h), windows(self.w))
     }
 
-    /// Planes that one thread takes at least.
+    /// Planes that a thread takes at a time.
     fn at_least(&self) -> usize {
         (STRETCH / (self.h * self.w)).max(1)
     }
@@ -74,23 +74,25 @@ impl Sizes {
 /// x: `[planes, h, w]`. Returns `[planes, oh, ow]`.
 fn means<T: Element>(sizes: Sizes, x: &[T]) -> Vec<T> {
     let ((oh, ow), plane) = (sizes.out(), sizes.h * sizes.w);
-    let mut y = vec![T::zero(); x.len() / plane * oh * ow];
-    let planes = y.par_chunks_mut(oh * ow).zip(x.par_chunks(plane));
-    planes.with_min_len(sizes.at_least()).for_each(|(y, x)| {
-        T::with_scratch(|row| Arch::new().dispatch(Means { sizes, x, y, row }));
-    });
-    y
+    let together = sizes.at_least();
+    pieces(x.len() / plane * oh * ow, together * oh * ow, |i, y| {
+        let planes = y.chunks_exact_mut(oh * ow).zip(x[i * together * plane..].chunks_exact(plane));
+        for (y, x) in planes {
+            T::with_scratch(|row| Arch::new().dispatch(Means { sizes, x, y, row }));
+        }
+    })
 }
 
 /// dy: `[planes, oh, ow]`. Returns `[planes, h, w]`.
 fn shares<T: Element>(sizes: Sizes, dy: &[T]) -> Vec<T> {
     let ((oh, ow), plane) = (sizes.out(), sizes.h * sizes.w);
-    let mut dx = vec![T::zero(); dy.len() / (oh * ow) * plane];
-    let planes = dx.par_chunks_mut(plane).zip(dy.par_chunks(oh * ow));
-    planes.with_min_len(sizes.at_least()).for_each(|(dx, dy)| {
-        T::with_scratch(|row| Arch::new().dispatch(Shares { sizes, dy, dx, row }));
-    });
-    dx
+    let together = sizes.at_least();
+    pieces(dy.len() / (oh * ow) * plane, together * plane, |i, dx| {
+        let planes = dx.chunks_exact_mut(plane).zip(dy[i * together * oh * ow..].chunks_exact(oh * ow));
+        for (dx, dy) in planes {
+            T::with_scratch(|row| Arch::new().dispatch(Shares { sizes, dy, dx, row }));
+        }
+    })
 }
 
 /// One plane: rows of a window are summed first, so that it costs 2·kernel additions and not kernel².

@@ -6,11 +6,13 @@
 //! Each channel belongs to one thread, which runs all passes over it while it is in the cache.
 //! Use it for batches of at least about 16; with fewer the statistics are noise.
 
-use super::element::{Backend, Element, by_type, float, record3, shaped, tensor, values};
-use super::reduce::{for_channels, plane, planes_of, sum, sum2};
+use super::element::{Backend, Element, by_type, float, shaped, tensor, values};
+use super::record::record3;
+use super::reduce::{Channel, by_channel, plane, planes_of, sum, sums2};
 use crate::{Error, Float, Result};
 use candle_core::Tensor;
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
 
 /// What a batch says about its channels.
 #[derive(Debug, Clone)]
@@ -55,17 +57,9 @@ pub fn batch_norm(
     let (x, gamma, beta) = (&x.contiguous()?, &gamma.contiguous()?, &beta.contiguous()?);
     Ok(by_type!(x, T => {
         let x_ = values::<T>(x)?;
-        let count = (n * pixels) as f64;
-        let moments: Vec<(f64, f64)> = {
-            use rayon::prelude::*;
-            (0..c).into_par_iter().map(|channel| Arch::new().dispatch(|| {
-                let planes = || (0..n).map(|i| plane(&x_, c, pixels, channel, i));
-                let mean = planes().map(|x| sum(x, |v| v)).sum::<f64>() / count;
-                let centre = T::of(mean);
-                let variance = planes().map(|x| sum(x, |v| (v - centre) * (v - centre))).sum::<f64>() / count;
-                (mean, variance)
-            })).collect()
-        };
+        let of_channel =
+            |channel| Arch::new().dispatch(ChannelMoments { x: &x_, sizes: [n, c, pixels], channel });
+        let moments: Vec<(f64, f64)> = (0..c).into_par_iter().map(of_channel).collect();
         drop(x_);
         let y = normalized::<T>(x, gamma, beta, &moments, epsilon, relu, true)?;
         let of = |f: fn(&(f64, f64)) -> f64| tensor(moments.iter().map(|m| T::of(f(m))).collect(), c);
@@ -138,85 +132,194 @@ fn normalized<T: Element>(
 ) -> Backend<Tensor> {
     let (n, c, pixels) = planes_of(x, "x").map_err(candle_core::Error::wrap)?;
     let moments: Vec<(f64, f64)> = moments.iter().map(|&(m, v)| (m, 1.0 / (v + epsilon).sqrt())).collect();
-    let mut y = vec![T::zero(); n * c * pixels];
-    {
+    let sizes = [n, c, pixels];
+    let y = {
         let (x, gamma, beta) = (values::<T>(x)?, values::<T>(gamma)?, values::<T>(beta)?);
-        for_channels(&mut y, c, pixels, |channel, mut out| {
-            let (mean, inverse) = moments[channel];
-            let (mean, scale, beta) = (T::of(mean), gamma[channel] * T::of(inverse), beta[channel]);
-            Arch::new().dispatch(|| {
-                for i in 0..n {
-                    let x = plane(&x, c, pixels, channel, i);
-                    for (y, &x) in out.plane(i).iter_mut().zip(x) {
-                        let value = (x - mean) * scale + beta;
-                        *y = if relu && value < T::zero() { T::zero() } else { value };
-                    }
-                }
-            });
-        });
-    }
-    record3("batch_norm", [x, gamma, beta], (y, x.shape()), move |[x, gamma, _], y, dy| {
-        let sizes = [n, c, pixels];
-        let (dx, sums) = gradients(
-            sizes,
-            &values::<T>(x)?,
-            &values::<T>(gamma)?,
-            relu.then_some(&values::<T>(y)?[..]),
-            &values::<T>(dy)?,
-            &moments,
-            of_batch,
-        );
+        let channel = |channel: usize, out| {
+            let map = Affine::new(moments[channel], gamma[channel], beta[channel]);
+            Arch::new().dispatch(Normalize { x: &x, sizes, channel, map, relu, out });
+        };
+        by_channel(sizes, channel).0
+    };
+    record3("batch_norm", [x, gamma, beta], (y, x.shape()), move |[x, gamma, beta], _, dy| {
+        let (x_, gamma, beta, dy) =
+            (values::<T>(x)?, values::<T>(gamma)?, values::<T>(beta)?, values::<T>(dy)?);
+        let channel = |channel: usize, out| {
+            let map = Affine::new(moments[channel], gamma[channel], beta[channel]);
+            let inverse = moments[channel].1;
+            Arch::new().dispatch(Backward {
+                x: &x_,
+                dy: &dy,
+                sizes,
+                channel,
+                map,
+                inverse,
+                relu,
+                of_batch,
+                out,
+            })
+        };
+        let (dx, sums) = by_channel(sizes, channel);
         let of = |f: fn(&(f64, f64)) -> f64| tensor(sums.iter().map(|s| T::of(f(s))).collect(), c).map(Some);
         Ok([tensor(dx, x.shape()).map(Some)?, of(|s| s.1)?, of(|s| s.0)?])
     })
 }
 
-/// dx, and for each channel (Σ g, Σ g·x̂) with g = dy where the result passed the ReLU.
-fn gradients<T: Element>(
-    [n, c, pixels]: [usize; 3],
-    x: &[T],
-    gamma: &[T],
-    rectified: Option<&[T]>,
-    dy: &[T],
-    moments: &[(f64, f64)],
-    of_batch: bool,
-) -> (Vec<T>, Vec<(f64, f64)>) {
-    let mut dx = vec![T::zero(); n * c * pixels];
-    let sums = for_channels(&mut dx, c, pixels, |channel, mut dx| {
-        let (mean, inverse) = moments[channel];
-        let (centre, scale) = (T::of(mean), gamma[channel] * T::of(inverse));
-        Arch::new().dispatch(|| {
-            let (mut sum_g, mut sum_gx) = (0.0, 0.0);
-            for i in 0..n {
-                let (x, dy) = (plane(x, c, pixels, channel, i), plane(dy, c, pixels, channel, i));
-                let dx = dx.plane(i);
-                match rectified {
-                    Some(y) => {
-                        let y = plane(y, c, pixels, channel, i);
-                        for ((g, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
-                            *g = if y > T::zero() { dy } else { T::zero() };
-                        }
-                    }
-                    None => dx.copy_from_slice(dy),
+/// The two passes over a channel that find its mean and variance.
+struct ChannelMoments<'a, T> {
+    x: &'a [T],
+    sizes: [usize; 3],
+    channel: usize,
+}
+
+impl<T: Element> WithSimd for ChannelMoments<'_, T> {
+    type Output = (f64, f64);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> (f64, f64) {
+        let [n, c, pixels] = self.sizes;
+        let count = (n * pixels) as f64;
+        let (mut total, mut squares) = (0.0, 0.0);
+        for i in 0..n {
+            total += sum(
+                plane(self.x, c, pixels, self.channel, i),
+                #[inline(always)]
+                |v| v,
+            );
+        }
+        let mean = total / count;
+        let centre = T::of(mean);
+        for i in 0..n {
+            let x = plane(self.x, c, pixels, self.channel, i);
+            squares += sum(
+                x,
+                #[inline(always)]
+                |v| (v - centre) * (v - centre),
+            );
+        }
+        (mean, squares / count)
+    }
+}
+
+/// What a channel's values go through: (x − centre)·scale + shift.
+#[derive(Clone, Copy)]
+struct Affine<T> {
+    centre: T,
+    scale: T,
+    shift: T,
+}
+
+impl<T: Element> Affine<T> {
+    fn new((mean, inverse): (f64, f64), gamma: T, beta: T) -> Self {
+        Affine { centre: T::of(mean), scale: gamma * T::of(inverse), shift: beta }
+    }
+
+    #[inline(always)]
+    fn of(self, x: T) -> T {
+        (x - self.centre) * self.scale + self.shift
+    }
+}
+
+struct Normalize<'a, T> {
+    x: &'a [T],
+    sizes: [usize; 3],
+    channel: usize,
+    map: Affine<T>,
+    relu: bool,
+    out: Channel<T>,
+}
+
+impl<T: Element> WithSimd for Normalize<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        let ([n, c, pixels], map) = (self.sizes, self.map);
+        for i in 0..n {
+            let x = plane(self.x, c, pixels, self.channel, i);
+            let out = self.out.plane(i);
+            if self.relu {
+                for (y, &x) in out.iter_mut().zip(x) {
+                    let value = map.of(x);
+                    *y = if value < T::zero() { T::zero() } else { value };
                 }
-                sum_g += sum(dx, |g| g);
-                sum_gx += sum2(dx, x, |g, x| g * (x - centre));
-            }
-            let sum_gx = sum_gx * inverse;
-            let count = (n * pixels) as f64;
-            let (offset, slope) = if of_batch {
-                (T::of(sum_g / count), T::of(sum_gx * inverse / count))
             } else {
-                (T::zero(), T::zero())
-            };
-            for i in 0..n {
-                let x = plane(x, c, pixels, channel, i);
-                for (g, &x) in dx.plane(i).iter_mut().zip(x) {
-                    *g = scale * (*g - offset - slope * (x - centre));
-                }
+                out.iter_mut().zip(x).for_each(
+                    #[inline(always)]
+                    |(y, &x)| *y = map.of(x),
+                );
             }
-            (sum_g, sum_gx)
-        })
-    });
-    (dx, sums)
+        }
+    }
+}
+
+/// dx of a channel, and (Σ g, Σ g·x̂) with g = dy where the result passed the ReLU.
+struct Backward<'a, T> {
+    x: &'a [T],
+    dy: &'a [T],
+    sizes: [usize; 3],
+    channel: usize,
+    map: Affine<T>,
+    inverse: f64,
+    relu: bool,
+    of_batch: bool,
+    out: Channel<T>,
+}
+
+impl<T: Element> WithSimd for Backward<'_, T> {
+    type Output = (f64, f64);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) -> (f64, f64) {
+        let map = self.map;
+        if self.relu {
+            self.run(
+                #[inline(always)]
+                |x, dy| if map.of(x) > T::zero() { dy } else { T::zero() },
+            )
+        } else {
+            self.run(
+                #[inline(always)]
+                |_, dy| dy,
+            )
+        }
+    }
+}
+
+impl<T: Element> Backward<'_, T> {
+    #[inline(always)]
+    fn run(&mut self, passed: impl Fn(T, T) -> T) -> (f64, f64) {
+        let ([n, c, pixels], Affine { centre, scale, .. }) = (self.sizes, self.map);
+        let (mut sum_g, mut sum_gx) = (0.0, 0.0);
+        for i in 0..n {
+            let (x, dy) =
+                (plane(self.x, c, pixels, self.channel, i), plane(self.dy, c, pixels, self.channel, i));
+            let [g, gx] = sums2(
+                x,
+                dy,
+                #[inline(always)]
+                |x, dy| {
+                    let g = passed(x, dy);
+                    [g, g * (x - centre)]
+                },
+            );
+            sum_g += g;
+            sum_gx += gx;
+        }
+        let sum_gx = sum_gx * self.inverse;
+        let count = (n * pixels) as f64;
+        let (offset, slope) = if self.of_batch {
+            (T::of(sum_g / count), T::of(sum_gx * self.inverse / count))
+        } else {
+            (T::zero(), T::zero())
+        };
+        for i in 0..n {
+            let (x, dy) =
+                (plane(self.x, c, pixels, self.channel, i), plane(self.dy, c, pixels, self.channel, i));
+            for ((dx, &x), &dy) in self.out.plane(i).iter_mut().zip(x).zip(dy) {
+                *dx = scale * (passed(x, dy) - offset - slope * (x - centre));
+            }
+        }
+        (sum_g, sum_gx)
+    }
 }

@@ -1,7 +1,8 @@
 //! Bilinear interpolation of images to another size.
 
-use super::element::{Element, by_type, record1, tensor, values};
+use super::element::{Element, by_type, tensor, values};
 use super::pool::images;
+use super::record::record1;
 use super::reduce::STRETCH;
 use super::separable::{Axis, composed};
 use crate::{Error, Result};

@@ -1,6 +1,7 @@
 //! Dropout (Srivastava et al. 2014).
 
-use super::element::{Element, by_type, float, record1, tensor, values};
+use super::element::{Element, by_type, float, tensor, values};
+use super::record::record1;
 use super::reduce::STRETCH;
 use crate::{Error, Float, Result, Seed};
 use candle_core::Tensor;

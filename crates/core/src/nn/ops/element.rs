@@ -1,25 +1,16 @@
-//! What every kernel stands on: the two element types, borrowed values, recorded operations.
-//!
-//! An operation here is a forward result and a backward function. The forward pass is computed by
-//! plain code over slices; [`record1`] and its siblings then hang the result into candle's
-//! graph, with a closure that is called with `(inputs…, result, gradient of the result)` and returns the
-//! gradients of the inputs. When no input carries a gradient nothing is recorded and the closure
-//! is dropped: an evaluation builds no graph.
+//! What every kernel stands on: the two element types, and values borrowed from tensors.
 
+use crate::math::elementary::Elementary;
 use crate::{Error, Float, Result};
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, InplaceOp1, Layout, Shape, Storage, StorageRef,
-    Tensor, WithDType,
-};
+use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Shape, Storage, StorageRef, Tensor, WithDType};
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ops::{Deref, Range};
-use std::sync::{Mutex, PoisonError};
 
 pub(crate) type Backend<T> = candle_core::Result<T>;
 
 /// `f32` or `f64`, as both tables and tensors know them.
-pub(crate) trait Element: Float + WithDType {
+pub(crate) trait Element: Float + WithDType + Elementary {
     /// Lends a buffer that belongs to the calling thread, so that kernels allocate nothing. The
     /// buffer is taken while it is lent: a nested call gets a fresh one.
     fn with_scratch<R>(f: impl FnOnce(&mut Vec<Self>) -> R) -> R;
@@ -153,133 +144,5 @@ impl<F: FnOnce(&mut CpuStorage, &Layout) -> Backend<()>> InplaceOp1 for InPlace<
             Some(f) => f(storage, layout),
             None => candle_core::bail!("an update runs once"),
         }
-    }
-}
-
-/// A result computed beforehand, and the function that takes its gradient back to the inputs.
-struct Recorded<F> {
-    name: &'static str,
-    result: Mutex<Option<(CpuStorage, Shape)>>,
-    backward: F,
-}
-
-impl<F> Recorded<F> {
-    fn new<T: Element>(name: &'static str, values: Vec<T>, shape: Shape, backward: F) -> Self {
-        Recorded { name, result: Mutex::new(Some((T::to_cpu_storage_owned(values), shape))), backward }
-    }
-
-    fn take(&self) -> Backend<(CpuStorage, Shape)> {
-        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
-        result.ok_or_else(|| candle_core::Error::Msg(format!("{} runs once", self.name)))
-    }
-}
-
-type Gradient = Option<Tensor>;
-
-/// An operation of one input; see the [module](self).
-pub(crate) fn record1<T: Element>(
-    name: &'static str,
-    x: &Tensor,
-    (result, shape): (Vec<T>, impl Into<Shape>),
-    backward: impl Fn(&Tensor, &Tensor, &Tensor) -> Backend<Gradient> + Send + Sync + 'static,
-) -> Backend<Tensor> {
-    if !x.track_op() {
-        return tensor(result, shape);
-    }
-    x.apply_op1(Recorded::new(name, result, shape.into(), backward))
-}
-
-/// An operation of two inputs; see the [module](self).
-pub(crate) fn record2<T: Element>(
-    name: &'static str,
-    [a, b]: [&Tensor; 2],
-    (result, shape): (Vec<T>, impl Into<Shape>),
-    backward: impl Fn([&Tensor; 2], &Tensor, &Tensor) -> Backend<[Gradient; 2]> + Send + Sync + 'static,
-) -> Backend<Tensor> {
-    if !(a.track_op() || b.track_op()) {
-        return tensor(result, shape);
-    }
-    a.apply_op2(b, Recorded::new(name, result, shape.into(), backward))
-}
-
-/// An operation of three inputs; see the [module](self).
-pub(crate) fn record3<T: Element>(
-    name: &'static str,
-    [a, b, c]: [&Tensor; 3],
-    (result, shape): (Vec<T>, impl Into<Shape>),
-    backward: impl Fn([&Tensor; 3], &Tensor, &Tensor) -> Backend<[Gradient; 3]> + Send + Sync + 'static,
-) -> Backend<Tensor> {
-    if !(a.track_op() || b.track_op() || c.track_op()) {
-        return tensor(result, shape);
-    }
-    a.apply_op3(b, c, Recorded::new(name, result, shape.into(), backward))
-}
-
-impl<F: Fn(&Tensor, &Tensor, &Tensor) -> Backend<Gradient>> CustomOp1 for Recorded<F> {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Backend<(CpuStorage, Shape)> {
-        self.take()
-    }
-
-    fn bwd(&self, x: &Tensor, result: &Tensor, gradient: &Tensor) -> Backend<Gradient> {
-        (self.backward)(x, result, &gradient.contiguous()?)
-    }
-}
-
-impl<F: Fn([&Tensor; 2], &Tensor, &Tensor) -> Backend<[Gradient; 2]>> CustomOp2 for Recorded<F> {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Backend<(CpuStorage, Shape)> {
-        self.take()
-    }
-
-    fn bwd(
-        &self,
-        a: &Tensor,
-        b: &Tensor,
-        result: &Tensor,
-        gradient: &Tensor,
-    ) -> Backend<(Gradient, Gradient)> {
-        (self.backward)([a, b], result, &gradient.contiguous()?).map(Into::into)
-    }
-}
-
-impl<F: Fn([&Tensor; 3], &Tensor, &Tensor) -> Backend<[Gradient; 3]>> CustomOp3 for Recorded<F> {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Backend<(CpuStorage, Shape)> {
-        self.take()
-    }
-
-    fn bwd(
-        &self,
-        a: &Tensor,
-        b: &Tensor,
-        c: &Tensor,
-        result: &Tensor,
-        gradient: &Tensor,
-    ) -> Backend<(Gradient, Gradient, Gradient)> {
-        (self.backward)([a, b, c], result, &gradient.contiguous()?).map(Into::into)
     }
 }

@@ -1,8 +1,9 @@
 //! Activations x·F(x) with a distribution function F as their gate: smooth relatives of the ReLU.
 
 use super::activation::logistic;
-use super::element::{by_type, float, record1, tensor, values};
+use super::element::{by_type, float, tensor, values};
 use super::normal::normal;
+use super::record::record1;
 use super::reduce::{map, map2};
 use crate::{Float, Result};
 use candle_core::Tensor;

@@ -4,9 +4,10 @@
 //! all channels of its group in the same image. Unlike batch normalisation it does not depend on the
 //! other images of a batch. Moments are two-pass and summed in `f64`.
 
-use super::element::{Element, by_type, float, record3, shaped, tensor, values};
+use super::element::{Element, by_type, float, shaped, tensor, values};
 use super::layer_norm::{check_epsilon, moments_of, standardized};
-use super::reduce::{STRETCH, planes_of, sum, sum2};
+use super::record::record3;
+use super::reduce::{STRETCH, planes_of, sums2};
 use crate::{Error, Float, Result};
 use candle_core::Tensor;
 use pulp::{Arch, Simd, WithSimd};
@@ -188,7 +189,13 @@ impl<T: Element> WithSimd for Backward<'_, T> {
         let planes = || self.x.chunks_exact(self.pixels).zip(self.dy.chunks_exact(self.pixels));
         let (mut offset, mut slope) = (0.0, 0.0);
         for (((x, dy), &w), sums) in planes().zip(self.weight).zip(self.sums) {
-            *sums = (sum(dy, |g| g), sum2(dy, x, |g, x| g * (x - centre)) * inverse);
+            let [total, along] = sums2(
+                dy,
+                x,
+                #[inline(always)]
+                |g, x| [g, g * (x - centre)],
+            );
+            *sums = (total, along * inverse);
             offset += w.f64() * sums.0;
             slope += w.f64() * sums.1;
         }

@@ -2,8 +2,9 @@
 //!
 //! y = weight·(x − μ)/√(σ² + ε) + bias, with μ and σ² of the row. Moments are two-pass and summed in `f64`.
 
-use super::element::{Element, by_type, float, record3, shaped, tensor, values};
-use super::reduce::{STRETCH, sum, sum_parts, sum2};
+use super::element::{Element, by_type, float, shaped, tensor, values};
+use super::record::record3;
+use super::reduce::{STRETCH, sum, sum_parts, sums2};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use pulp::{Arch, Simd, WithSimd};
@@ -165,8 +166,13 @@ impl<T: Element> WithSimd for Backward<'_, T> {
             for ((g, &dy), &w) in dx.iter_mut().zip(dy).zip(self.weight) {
                 *g = dy * w;
             }
-            let along = sum2(dx, x, |g, x| g * (x - centre)) * inverse * inverse;
-            let (offset, slope) = (T::of(sum(dx, |g| g) / d as f64), T::of(along / d as f64));
+            let [total, along] = sums2(
+                dx,
+                x,
+                #[inline(always)]
+                |g, x| [g, g * (x - centre)],
+            );
+            let (offset, slope) = (T::of(total / d as f64), T::of(along * inverse * inverse / d as f64));
             for (g, &x) in dx.iter_mut().zip(x) {
                 *g = scale * (*g - offset - slope * (x - centre));
             }

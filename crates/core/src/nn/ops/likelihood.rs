@@ -9,10 +9,13 @@
 //! divergence; [`bce_with_logits`] is the mean over all elements that other libraries have.
 
 use super::activation::logistic;
-use super::element::{Element, by_type, float, record2, record3, shaped, tensor, values};
-use super::reduce::map_rows;
+use super::element::{Element, by_type, float, shaped, tensor, values};
+use super::record::{record2, record3};
+use super::reduce::{STRETCH, map_rows, sum};
+use crate::math::elementary::Elementary;
 use crate::{Error, Float, Result};
 use candle_core::Tensor;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::f64::consts::TAU;
 
@@ -28,13 +31,52 @@ fn rows(x: &Tensor) -> Result<(usize, usize)> {
 #[inline(always)]
 fn softplus<T: Element>(l: T) -> T {
     let positive = if l > T::zero() { l } else { T::zero() };
-    positive + (-l.abs()).exp().ln_1p()
+    positive + (-l.abs()).fast_exp().fast_ln_1p()
 }
 
-/// f summed over each row of two arrays `[n, width]`, in `f64`.
-fn row_sums<T: Element>(n: usize, width: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let row = |i: usize| T::of((i * width..(i + 1) * width).map(|at| f(at).f64()).sum());
-    (0..n).into_par_iter().map(row).collect()
+/// f summed over each row of some arrays `[n, width]`.
+fn row_sums<T: Element, const N: usize>(
+    [n, width]: [usize; 2],
+    inputs: [&[T]; N],
+    f: impl Fn([T; N]) -> T + Sync,
+) -> Vec<T> {
+    let row = |i: usize| {
+        let rows = inputs.map(|x| &x[i * width..][..width]);
+        T::of(Arch::new().dispatch(RowSum { rows, width, f: &f }))
+    };
+    (0..n).into_par_iter().with_min_len((STRETCH / width.max(1)).max(1)).map(row).collect()
+}
+
+struct RowSum<'a, T, F, const N: usize> {
+    rows: [&'a [T]; N],
+    width: usize,
+    f: &'a F,
+}
+
+impl<T: Element, F: Fn([T; N]) -> T, const N: usize> WithSimd for RowSum<'_, T, F, N> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        const PIECE: usize = 256;
+        let (mut terms, mut total) = ([T::zero(); PIECE], 0.0);
+        for start in (0..self.width).step_by(PIECE) {
+            let length = PIECE.min(self.width - start);
+            let rows = self.rows.map(|row| &row[start..start + length]);
+            for (at, term) in terms[..length].iter_mut().enumerate() {
+                *term = (self.f)(std::array::from_fn(
+                    #[inline(always)]
+                    |k| rows[k][at],
+                ));
+            }
+            total += sum(
+                &terms[..length],
+                #[inline(always)]
+                |term| term,
+            );
+        }
+        total
+    }
 }
 
 /// log p(x) of binary x (or x in [0, 1], read as probabilities) under independent logits.
@@ -63,13 +105,15 @@ pub fn bernoulli_log_likelihood(x: &Tensor, logits: &Tensor) -> Result<Tensor> {
     Ok(by_type!(x, T => {
         let y = {
             let (x, l) = (values::<T>(x)?, values::<T>(logits)?);
-            row_sums(n, width, |at| x[at] * l[at] - softplus(l[at]))
+            row_sums([n, width], [&x, &l], #[inline(always)] |[x, l]| x * l - softplus(l))
         };
         record2("bernoulli_log_likelihood", [x, logits], (y, n), move |[x, logits], _, dy| {
             let (x_, l_, dy) = (values::<T>(x)?, values::<T>(logits)?, values::<T>(dy)?);
             let dl = map_rows(&l_, width, |i, l, dl| {
-                let x = &x_[i * width..(i + 1) * width];
-                dl.iter_mut().zip(l.iter().zip(x)).for_each(|(dl, (&l, &x))| *dl = (x - logistic(l)) * dy[i]);
+                let (x, dy) = (&x_[i * width..(i + 1) * width], dy[i]);
+                for ((dl, &l), &x) in dl.iter_mut().zip(l).zip(x) {
+                    *dl = (x - logistic(l)) * dy;
+                }
             });
             let dx = if x.track_op() {
                 let dx = map_rows(&l_, width, |i, l, dx| dx.iter_mut().zip(l).for_each(|(dx, &l)| *dx = l * dy[i]));
@@ -116,9 +160,9 @@ pub fn gaussian_log_likelihood(x: &Tensor, mean: &Tensor, log_variance: &Tensor)
         let half = T::of(0.5);
         let y = {
             let (x, m, s) = (values::<T>(x)?, values::<T>(mean)?, values::<T>(log_variance)?);
-            row_sums(n, width, |at| {
-                let d = x[at] - m[at];
-                -half * (T::of(constant) + s[at] + d * d * (-s[at]).exp())
+            row_sums([n, width], [&x, &m, &s], #[inline(always)] |[x, m, s]| {
+                let d = x - m;
+                -half * (T::of(constant) + s + d * d * (-s).fast_exp())
             })
         };
         let name = "gaussian_log_likelihood";
@@ -128,9 +172,9 @@ pub fn gaussian_log_likelihood(x: &Tensor, mean: &Tensor, log_variance: &Tensor)
             // (d, precision) of each element, with the row's gradient
             let gradient = |f: fn(T, T) -> T| {
                 let out = map_rows(&x_, width, |i, x, out| {
-                    let at = i * width..(i + 1) * width;
+                    let (at, dy) = (i * width..(i + 1) * width, dy[i]);
                     for ((out, &x), (&m, &s)) in out.iter_mut().zip(x).zip(m[at.clone()].iter().zip(&s[at])) {
-                        *out = f(x - m, (-s).exp()) * dy[i];
+                        *out = f(x - m, (-s).fast_exp()) * dy;
                     }
                 });
                 tensor(out, x.shape()).map(Some)

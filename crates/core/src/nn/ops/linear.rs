@@ -3,7 +3,8 @@
 //! Cost: n·d·o multiplications forward, twice that backward; the input gradient is skipped when
 //! the input carries none.
 
-use super::element::{Backend, Element, by_type, float, record2, record3, shaped, tensor, values};
+use super::element::{Backend, Element, by_type, float, shaped, tensor, values};
+use super::record::{record2, record3};
 use super::reduce::channel_sums;
 use crate::math::gemm::{Mat, product};
 use crate::{Error, Result};

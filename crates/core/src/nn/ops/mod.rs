@@ -39,6 +39,7 @@ mod likelihood;
 mod linear;
 mod normal;
 mod pool;
+mod record;
 mod reduce;
 mod separable;
 mod softmax;

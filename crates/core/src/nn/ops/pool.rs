@@ -1,7 +1,8 @@
 //! Pooling and nearest-neighbour upsampling.
 
-use super::element::{Element, by_type, float, record1, tensor, values};
-use super::reduce::sum;
+use super::element::{Element, by_type, float, tensor, values};
+use super::record::record1;
+use super::reduce::{STRETCH, pieces, sum};
 use crate::{Error, Float, Result};
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -65,11 +66,14 @@ pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
         });
         drop(x_);
         record1("max_pool2d", x, (y, &[n, c, oh, ow]), move |x, _, dy| {
-            let mut dx = vec![T::of(0.0); n * c * h * w];
             let dy = values::<T>(dy)?;
-            let planes = dy.par_chunks(oh * ow).zip(winners.par_chunks(oh * ow));
-            dx.par_chunks_mut((h * w).max(1)).zip(planes).for_each(|(dx, (dy, winners))| {
-                winners.iter().zip(dy).for_each(|(&at, &dy)| dx[at as usize] += dy);
+            let together = (STRETCH / (h * w)).max(1); // planes
+            let dx = pieces(n * c * h * w, together * h * w, |i, dx: &mut [T]| {
+                let from = i * together * oh * ow;
+                let planes = dy[from..].chunks_exact(oh * ow).zip(winners[from..].chunks_exact(oh * ow));
+                for (dx, (dy, winners)) in dx.chunks_exact_mut(h * w).zip(planes) {
+                    winners.iter().zip(dy).for_each(|(&at, &dy)| dx[at as usize] += dy);
+                }
             });
             tensor(dx, x.shape()).map(Some)
         })
@@ -94,11 +98,11 @@ pub fn global_average_pool(x: &Tensor) -> Result<Tensor> {
         let mean = |map: &[T]| T::of(sum(map, |v| v) / pixels as f64);
         let y: Vec<T> = values::<T>(x)?.par_chunks(pixels).with_min_len(64).map(mean).collect();
         record1("global_average_pool", x, (y, (n, c)), move |x, _, dy| {
-            let mut dx = vec![T::of(0.0); n * c * pixels];
             let dy = values::<T>(dy)?;
             let share = T::of(1.0 / pixels as f64);
-            let maps = dx.par_chunks_mut(pixels).with_min_len(64).zip(dy.par_iter());
-            maps.for_each(|(dx, &dy)| dx.fill(dy * share));
+            let dx = pieces(n * c * pixels, 64 * pixels, |i, dx: &mut [T]| {
+                dx.chunks_exact_mut(pixels).zip(&dy[i * 64..]).for_each(|(dx, &dy)| dx.fill(dy * share));
+            });
             tensor(dx, x.shape()).map(Some)
         })
     })?)

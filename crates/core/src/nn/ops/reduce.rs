@@ -1,30 +1,82 @@
 //! Element-wise loops over all threads, and sums whose order is fixed.
 
-use super::element::{Backend, Element, by_type, float, record2, shaped, tensor, values};
+use super::element::{Backend, Element, by_type, float, shaped, tensor, values};
+use super::record::record2;
 use crate::{Error, Result};
 use candle_core::Tensor;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// Elements that one thread takes at a time.
 pub(super) const STRETCH: usize = 1 << 14;
 
+/// A new array of `len` values that threads write in pieces of `size`: `f` gets the number of a piece and the
+/// piece, all zeros. Each thread clears its piece just before, where clearing the whole array first would be
+/// another pass over memory on one thread.
+pub(super) fn pieces<T: Element>(len: usize, size: usize, f: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
+    let mut out = Vec::with_capacity(len);
+    let room = &mut out.spare_capacity_mut()[..len];
+    room.par_chunks_mut(size.max(1)).enumerate().for_each(|(i, room)| f(i, cleared(room)));
+    // SAFETY: every value was written by `cleared`.
+    unsafe { out.set_len(len) };
+    out
+}
+
+/// Writes zeros, after which the values may be used.
+fn cleared<T: Element>(room: &mut [MaybeUninit<T>]) -> &mut [T] {
+    room.iter_mut().for_each(|value| _ = value.write(T::zero()));
+    // SAFETY: every value has just been written, and `MaybeUninit<T>` has the layout of T.
+    unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast(), room.len()) }
+}
+
 /// f of each element.
 pub(super) fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
-    let mut out = vec![T::zero(); x.len()];
-    out.par_chunks_mut(STRETCH).zip(x.par_chunks(STRETCH)).for_each(|(out, x)| {
-        out.iter_mut().zip(x).for_each(|(o, &x)| *o = f(x));
-    });
-    out
+    pieces(x.len(), STRETCH, |i, out| Arch::new().dispatch(Map { x: &x[i * STRETCH..], out, f: &f }))
+}
+
+struct Map<'a, T, F> {
+    x: &'a [T],
+    out: &'a mut [T],
+    f: &'a F,
+}
+
+impl<T: Element, F: Fn(T) -> T> WithSimd for Map<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.out.iter_mut().zip(self.x).for_each(
+            #[inline(always)]
+            |(out, &x)| *out = (self.f)(x),
+        );
+    }
 }
 
 /// f of each pair of elements.
 pub(super) fn map2<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
-    let mut out = vec![T::zero(); a.len()];
-    let inputs = a.par_chunks(STRETCH).zip(b.par_chunks(STRETCH));
-    out.par_chunks_mut(STRETCH).zip(inputs).for_each(|(out, (a, b))| {
-        out.iter_mut().zip(a).zip(b).for_each(|((o, &a), &b)| *o = f(a, b));
-    });
-    out
+    pieces(a.len(), STRETCH, |i, out| {
+        Arch::new().dispatch(Map2 { a: &a[i * STRETCH..], b: &b[i * STRETCH..], out, f: &f });
+    })
+}
+
+struct Map2<'a, T, F> {
+    a: &'a [T],
+    b: &'a [T],
+    out: &'a mut [T],
+    f: &'a F,
+}
+
+impl<T: Element, F: Fn(T, T) -> T> WithSimd for Map2<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.out.iter_mut().zip(self.a.iter().zip(self.b)).for_each(
+            #[inline(always)]
+            |(out, (&a, &b))| *out = (self.f)(a, b),
+        );
+    }
 }
 
 /// f of each row of each input `[n, d]` into the same row of a new array `[n, d]`.
@@ -33,15 +85,31 @@ pub(super) fn map_rows<T: Element>(
     width: usize,
     f: impl Fn(usize, &[T], &mut [T]) + Sync,
 ) -> Vec<T> {
-    let mut out = vec![T::zero(); x.len()];
     let width = width.max(1);
     let rows = (STRETCH / width).max(1);
-    out.par_chunks_mut(rows * width).zip(x.par_chunks(rows * width)).enumerate().for_each(|(i, (out, x))| {
-        for (j, (out, x)) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)).enumerate() {
-            f(i * rows + j, x, out);
+    pieces(x.len(), rows * width, |i, out| {
+        Arch::new().dispatch(MapRows { x: &x[i * rows * width..], width, first: i * rows, out, f: &f });
+    })
+}
+
+struct MapRows<'a, T, F> {
+    x: &'a [T],
+    width: usize,
+    first: usize,
+    out: &'a mut [T],
+    f: &'a F,
+}
+
+impl<T: Element, F: Fn(usize, &[T], &mut [T])> WithSimd for MapRows<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let rows = self.out.chunks_exact_mut(self.width).zip(self.x.chunks_exact(self.width));
+        for (i, (out, x)) in rows.enumerate() {
+            (self.f)(self.first + i, x, out);
         }
-    });
-    out
+    }
 }
 
 /// The sum of f over `values`: sixteen lanes within a stretch, stretches in their order, in `f64`.
@@ -66,24 +134,32 @@ pub(super) fn sum<T: Element>(values: &[T], f: impl Fn(T) -> T) -> f64 {
     total
 }
 
-/// The sum of f over pairs, in the order of [`sum`].
+/// The sums of both results of f over pairs, in the order of [`sum`].
 #[inline(always)]
-pub(super) fn sum2<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> f64 {
+pub(super) fn sums2<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> [T; 2]) -> [f64; 2] {
     const LANES: usize = 16;
-    let mut total = 0.0;
+    let mut totals = [0.0; 2];
     for (a, b) in a.chunks(4096).zip(b.chunks(4096)) {
-        let mut lanes = [T::zero(); LANES];
+        let mut lanes = [[T::zero(); LANES]; 2];
         let (whole_a, whole_b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
         let rest = whole_a.remainder().iter().zip(whole_b.remainder());
-        lanes.iter_mut().zip(rest).for_each(|(lane, (&a, &b))| *lane += f(a, b));
+        for (i, (&a, &b)) in rest.enumerate() {
+            let [first, second] = f(a, b);
+            lanes[0][i] += first;
+            lanes[1][i] += second;
+        }
         for (a, b) in whole_a.zip(whole_b) {
-            for (lane, (&a, &b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-                *lane += f(a, b);
+            for i in 0..LANES {
+                let [first, second] = f(a[i], b[i]);
+                lanes[0][i] += first;
+                lanes[1][i] += second;
             }
         }
-        total += lanes.iter().map(|l| l.f64()).sum::<f64>();
+        for (total, lanes) in totals.iter_mut().zip(lanes) {
+            *total += lanes.iter().map(|l| l.f64()).sum::<f64>();
+        }
     }
-    total
+    totals
 }
 
 /// The sum of arrays of one size, in their order and in `f64`.
@@ -108,23 +184,32 @@ pub(super) struct Channel<T> {
     pixels: usize,
 }
 
-impl<T> Channel<T> {
+impl<T: Element> Channel<T> {
+    fn clear(&mut self) {
+        for i in 0..self.images {
+            // SAFETY: as for `plane`; what is written need not be initialised.
+            let room = unsafe {
+                std::slice::from_raw_parts_mut(self.start.add(i * self.image_stride).cast(), self.pixels)
+            };
+            cleared::<T>(room);
+        }
+    }
+
     /// The plane of this channel in image `i`.
     pub(super) fn plane(&mut self, i: usize) -> &mut [T] {
         assert!(i < self.images, "a plane beyond the images");
-        // SAFETY: `for_channels` made this from an exclusive borrow of the whole array, in which the planes
-        // of different channels never overlap; `&mut self` keeps two planes of one channel apart.
+        // SAFETY: `by_channel` made this from the room of the whole array, in which the planes of different
+        // channels never overlap, and cleared it; `&mut self` keeps two planes of one channel apart.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(i * self.image_stride), self.pixels) }
     }
 }
 
-/// Gives each channel of `out` `[n, c, pixels]` to one thread. Returns what `f` returns, by channel.
-pub(super) fn for_channels<T: Element, R: Send>(
-    out: &mut [T],
-    channels: usize,
-    pixels: usize,
+/// A new array `[images, channels, pixels]` of which each channel is written by one thread, and what `f` returns,
+/// by channel. `f` gets the number of a channel and its planes, all zeros.
+pub(super) fn by_channel<T: Element, R: Send>(
+    [images, channels, pixels]: [usize; 3],
     f: impl Fn(usize, Channel<T>) -> R + Sync,
-) -> Vec<R> {
+) -> (Vec<T>, Vec<R>) {
     struct Start<T>(*mut T);
     // SAFETY: the pointer is only used to make the disjoint channels below.
     unsafe impl<T: Send> Sync for Start<T> {}
@@ -133,11 +218,18 @@ pub(super) fn for_channels<T: Element, R: Send>(
             Channel { start: self.0.wrapping_add(offset), image_stride, images, pixels }
         }
     }
-    let image_stride = channels * pixels;
-    let images = out.len() / image_stride.max(1);
-    let start = Start(out.as_mut_ptr());
-    let channel = |c| f(c, start.channel(c * pixels, image_stride, images, pixels));
-    (0..channels).into_par_iter().map(channel).collect()
+    let len = images * channels * pixels;
+    let mut out: Vec<T> = Vec::with_capacity(len);
+    let start = Start(out.spare_capacity_mut()[..len].as_mut_ptr().cast());
+    let channel = |c| {
+        let mut channel = start.channel(c * pixels, channels * pixels, images, pixels);
+        channel.clear();
+        f(c, channel)
+    };
+    let results = (0..channels).into_par_iter().map(channel).collect();
+    // SAFETY: every plane of every channel was cleared.
+    unsafe { out.set_len(len) };
+    (out, results)
 }
 
 /// The plane of channel `c` in image `i` of an array `[n, c, pixels]`.
@@ -157,9 +249,70 @@ pub(super) fn planes_of(x: &Tensor, what: &'static str) -> Result<(usize, usize,
 pub(super) fn channel_sums<T: Element>(x: &Tensor) -> Backend<Tensor> {
     let x_ = values::<T>(x)?;
     let (n, c, pixels) = planes_of(x, "x").map_err(candle_core::Error::wrap)?;
-    let sum_of = |channel| (0..n).map(|i| sum(plane(&x_, c, pixels, channel, i), |v| v)).sum::<f64>();
+    if pixels == 1 {
+        return tensor(column_sums(&x_, n, c), c);
+    }
+    let sum_of = |channel| Arch::new().dispatch(PlaneSum { x: &x_, sizes: [n, c, pixels], channel });
     let sums: Vec<T> = (0..c).into_par_iter().map(|channel| T::of(sum_of(channel))).collect();
     tensor(sums, c)
+}
+
+struct PlaneSum<'a, T> {
+    x: &'a [T],
+    sizes: [usize; 3],
+    channel: usize,
+}
+
+impl<T: Element> WithSimd for PlaneSum<'_, T> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let [n, c, pixels] = self.sizes;
+        let mut total = 0.0;
+        for i in 0..n {
+            total += sum(
+                plane(self.x, c, pixels, self.channel, i),
+                #[inline(always)]
+                |v| v,
+            );
+        }
+        total
+    }
+}
+
+/// The sum of each column of x `[n, c]`: blocks of columns by thread, rows in their order, in `f64`.
+fn column_sums<T: Element>(x: &[T], n: usize, c: usize) -> Vec<T> {
+    const COLUMNS: usize = 64;
+    let block = |i: usize| {
+        let first = i * COLUMNS;
+        Arch::new().dispatch(ColumnSums { x, n, c, first, width: COLUMNS.min(c - first) })
+    };
+    (0..c.div_ceil(COLUMNS)).into_par_iter().flat_map_iter(block).collect()
+}
+
+struct ColumnSums<'a, T> {
+    x: &'a [T],
+    n: usize,
+    c: usize,
+    first: usize,
+    width: usize,
+}
+
+impl<T: Element> WithSimd for ColumnSums<'_, T> {
+    type Output = Vec<T>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<T> {
+        let mut totals = vec![0.0; self.width];
+        for row in 0..self.n {
+            let x = &self.x[row * self.c + self.first..][..self.width];
+            for (total, v) in totals.iter_mut().zip(x) {
+                *total += v.f64();
+            }
+        }
+        totals.into_iter().map(T::of).collect()
+    }
 }
 
 /// Adds one number to each channel. x: `[n, c, …]`, bias: `[c]`. Returns the shape of x.

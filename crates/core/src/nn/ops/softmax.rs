@@ -1,7 +1,9 @@
 //! Log-softmax, cross-entropy and rows of unit length.
 
-use super::element::{Element, by_type, float, record1, tensor, values};
-use super::reduce::map_rows;
+use super::element::{Element, by_type, float, tensor, values};
+use super::record::record1;
+use super::reduce::{map_rows, sum};
+use crate::math::elementary::Elementary;
 use crate::{Error, Float, Result};
 use candle_core::{DType, Tensor};
 
@@ -13,13 +15,39 @@ fn table(x: &Tensor, what: &'static str) -> Result<(usize, usize)> {
     }
 }
 
-/// log Σ exp(x) of a row, in `f64`.
-fn log_sum_exp<T: Element>(row: &[T]) -> f64 {
-    let max = row.iter().fold(f64::NEG_INFINITY, |m, v| m.max(v.f64()));
-    if max.is_infinite() {
-        return max;
+/// The largest value of a row, in sixteen lanes.
+#[inline(always)]
+fn largest<T: Element>(row: &[T]) -> T {
+    const LANES: usize = 16;
+    #[inline(always)]
+    fn larger<T: Element>(a: T, b: T) -> T {
+        if b > a { b } else { a }
     }
-    max + row.iter().map(|v| (*v - T::of(max)).exp().f64()).sum::<f64>().ln()
+    let whole = row.chunks_exact(LANES);
+    let rest = whole.remainder().iter().fold(T::neg_infinity(), |a, &b| larger(a, b));
+    let mut lanes = [T::neg_infinity(); LANES];
+    for chunk in whole {
+        for (lane, &v) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, v);
+        }
+    }
+    lanes.into_iter().fold(rest, larger)
+}
+
+/// log Σ exp(x) of a row.
+#[inline(always)]
+fn log_sum_exp<T: Element>(row: &[T]) -> f64 {
+    let max = largest(row);
+    if max.is_infinite() {
+        return max.f64();
+    }
+    max.f64()
+        + sum(
+            row,
+            #[inline(always)]
+            |v| (v - max).fast_exp(),
+        )
+        .ln()
 }
 
 /// x − log Σ exp(x), row by row: log-probabilities in nats. x: `[n, k]`. Returns `[n, k]`.
@@ -42,8 +70,10 @@ pub fn log_softmax(x: &Tensor) -> Result<Tensor> {
             let dy = values::<T>(dy)?;
             let dx = map_rows(&values::<T>(y)?, k, |i, y, dx| {
                 let dy = &dy[i * k..(i + 1) * k];
-                let total = T::of(dy.iter().map(|g| g.f64()).sum());
-                dx.iter_mut().zip(y).zip(dy).for_each(|((dx, &y), &dy)| *dx = dy - y.exp() * total);
+                let total = T::of(sum(dy, #[inline(always)] |g| g));
+                for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
+                    *dx = dy - y.fast_exp() * total;
+                }
             });
             tensor(dx, y.shape()).map(Some)
         })
@@ -95,7 +125,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
             let weight = T::of(values::<T>(dy)?[0].f64() / n as f64);
             let dx = map_rows(&values::<T>(logits)?, k, |i, x, dx| {
                 let total = T::of(totals[i]);
-                dx.iter_mut().zip(x).for_each(|(dx, &x)| *dx = (x - total).exp() * weight);
+                dx.iter_mut().zip(x).for_each(#[inline(always)] |(dx, &x)| *dx = (x - total).fast_exp() * weight);
                 dx[chosen[i] as usize] -= weight;
             });
             tensor(dx, logits.shape()).map(Some)
@@ -116,7 +146,7 @@ pub fn normalize_rows(x: &Tensor) -> Result<Tensor> {
     let x = &x.contiguous()?;
     Ok(by_type!(x, T => {
         let inverse_length = |row: &[T]| {
-            T::of(1.0 / (row.iter().map(|v| v.f64() * v.f64()).sum::<f64>() + TINY).sqrt())
+            T::of(1.0 / (sum(row, #[inline(always)] |v| v * v) + TINY).sqrt())
         };
         let y = map_rows(&values::<T>(x)?, d, |_, x, y| {
             let inverse = inverse_length(x);

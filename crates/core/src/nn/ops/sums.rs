@@ -4,7 +4,8 @@
 //! summed one after the other, from the last to the first, in pieces of fixed size that threads
 //! share. Totals are `f64`.
 
-use super::element::{Backend, Element, by_type, float, record1, tensor, values};
+use super::element::{Backend, Element, by_type, float, tensor, values};
+use super::record::record1;
 use super::reduce::STRETCH;
 use crate::{Error, Result};
 use candle_core::Tensor;

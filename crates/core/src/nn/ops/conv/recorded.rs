@@ -2,7 +2,8 @@
 
 use super::geometry::Geometry;
 use super::kernels;
-use crate::nn::ops::element::{Backend, Element, record2, record3, values};
+use crate::nn::ops::element::{Backend, Element, values};
+use crate::nn::ops::record::{record2, record3};
 use crate::nn::ops::reduce::channel_sums;
 use candle_core::Tensor;
 
