@@ -44,7 +44,7 @@ def workload(folder, key, title, peer, limit, tolerance=1e-4, job=None):
 def operation(key, title, limit, backward, run, **arrays):
     """`run(torch, inputs)`; the inputs that `arrays` names, made by functions.
 
-    Backward, x is as in a network the result of another operation, a cheap one: a shift of each channel, whose
+    Backward it is the gradient of the sum of the result; x is as in a network the result of another operation, a cheap one: a shift of each channel, whose
     gradient is the one compared.
     """
 
@@ -64,10 +64,9 @@ def operation(key, title, limit, backward, run, **arrays):
                     return time.perf_counter() - start, float(y.square().mean())
             for leaf in [shift, *inputs.values()]:
                 leaf.grad = None
-            y = run(t, {**inputs, "x": x + shift.view(1, -1, *[1] * (x.dim() - 2))})
-            ones = t.ones_like(y)
+            y = run(t, {**inputs, "x": x + shift.view(1, -1, *[1] * (x.dim() - 2))}).sum()
             start = time.perf_counter()
-            y.backward(ones)
+            y.backward()
             return time.perf_counter() - start, float(shift.grad.square().mean())
 
         return workload(folder, key, title, peer, limit)

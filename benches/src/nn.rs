@@ -77,6 +77,7 @@ fn backward(x: Tensor, run: impl Fn(&Tensor) -> unsup::Result<Tensor> + 'static)
     let shift = Var::zeros(x.dim(1)?, x.dtype(), x.device())?;
     Ok(Box::new(move || {
         let y = run(&ops::add_channels(&x, &shift)?)?;
+        let y = ops::sum_axes(&y, &(0..y.rank()).collect::<Vec<_>>())?;
         let start = Instant::now();
         let gradients = y.backward()?;
         let seconds = start.elapsed().as_secs_f64();

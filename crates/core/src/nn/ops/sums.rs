@@ -6,7 +6,7 @@
 
 use super::element::{Backend, Element, by_type, float, tensor, values};
 use super::record::record1;
-use super::reduce::STRETCH;
+use super::reduce::{STRETCH, pieces};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use pulp::{Arch, Simd, WithSimd};
@@ -114,8 +114,7 @@ impl Plan {
         let y = totals.into_iter().map(|total| T::of(total / divisor)).collect();
         let kept = self.kept.clone();
         record1::<T>(name, x, (y, kept), move |x, _, dy| {
-            let mut dx = vec![T::zero(); x.elem_count()];
-            self.spread(&values::<T>(dy)?, T::of(1.0 / divisor), &mut dx);
+            let dx = self.spread(&values::<T>(dy)?, T::of(1.0 / divisor), x.elem_count());
             tensor(dx, x.shape()).map(Some)
         })
     }
@@ -138,26 +137,32 @@ impl Plan {
         totals.unwrap_or_default()
     }
 
-    /// Copies each gradient, scaled, to all values that went into its sum.
-    fn spread<T: Element>(&self, dy: &[T], scale: T, dx: &mut [T]) {
-        let Some((last, before)) = self.runs.split_last() else { return };
+    /// Copies each gradient, scaled, to all the `len` values that went into its sum.
+    fn spread<T: Element>(&self, dy: &[T], scale: T, len: usize) -> Vec<T> {
+        let Some((last, before)) = self.runs.split_last() else { return vec![dy[0] * scale; len] };
+        if last.summed && before.is_empty() {
+            return pieces(len, STRETCH, |_, dx| dx.fill(dy[0] * scale));
+        }
         let width = last.size.max(1);
-        dx.par_chunks_mut(width).with_min_len((STRETCH / width).max(1)).enumerate().for_each(|(row, dx)| {
-            // the row's place among the kept runs
-            let (mut row, mut at, mut stride) = (row, 0, 1);
-            for run in before.iter().rev() {
-                if !run.summed {
-                    at += row % run.size * stride;
-                    stride *= run.size;
+        let rows = (STRETCH / width).max(1);
+        pieces(len, rows * width, |i, dx| {
+            for (j, dx) in dx.chunks_exact_mut(width).enumerate() {
+                // the row's place among the kept runs
+                let (mut row, mut at, mut stride) = (i * rows + j, 0, 1);
+                for run in before.iter().rev() {
+                    if !run.summed {
+                        at += row % run.size * stride;
+                        stride *= run.size;
+                    }
+                    row /= run.size;
                 }
-                row /= run.size;
+                if last.summed {
+                    dx.fill(dy[at] * scale);
+                } else {
+                    dx.iter_mut().zip(&dy[at * width..]).for_each(|(dx, &dy)| *dx = dy * scale);
+                }
             }
-            if last.summed {
-                dx.fill(dy[at] * scale);
-            } else {
-                dx.iter_mut().zip(&dy[at * width..]).for_each(|(dx, &dy)| *dx = dy * scale);
-            }
-        });
+        })
     }
 }
 
