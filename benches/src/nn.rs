@@ -8,7 +8,8 @@ use std::time::Instant;
 use unsup::core::candle::{Device, Tensor, Var};
 use unsup::core::data::npy;
 use unsup::core::nn::{
-    BatchNorm, Conv2d, ConvSpec, ConvTranspose2d, Linear, Mlp, Mode, Params, ResNet, ResNetSpec, ops,
+    BatchNorm, Conv2d, ConvSpec, ConvTranspose2d, Linear, Mlp, Mode, Params, ResNet, ResNetSpec, backward,
+    ops,
 };
 use unsup::core::train::{AdamW, Optimizer, Sgd};
 use unsup::generative::loss::{kl_standard_normal, reparameterize};
@@ -30,17 +31,17 @@ pub fn prepare(name: &str, folder: &Path) -> unsup::Result<Run> {
         }
         "conv_32_64_bwd" | "conv_64_128_bwd" => {
             let weight = variable(arrays("weight")?)?;
-            backward(arrays("x")?, move |x| ops::conv2d(x, &weight, None, 1, 1))
+            gradient(arrays("x")?, move |x| ops::conv2d(x, &weight, None, 1, 1))
         }
         "batch_norm_bwd" => {
             let x = arrays("x")?;
             let gamma = variable(Tensor::ones(x.dim(1)?, x.dtype(), x.device())?)?;
             let beta = variable(Tensor::zeros(x.dim(1)?, x.dtype(), x.device())?)?;
-            backward(x, move |x| Ok(ops::batch_norm(x, &gamma, &beta, 1e-5, false)?.0))
+            gradient(x, move |x| Ok(ops::batch_norm(x, &gamma, &beta, 1e-5, false)?.0))
         }
-        "max_pool_bwd" => backward(arrays("x")?, |x| ops::max_pool2d(x, 2, 2)),
-        "avg_pool_bwd" => backward(arrays("x")?, |x| ops::avg_pool2d(x, 2, 2)),
-        "log_softmax_bwd" => backward(arrays("x")?, ops::log_softmax),
+        "max_pool_bwd" => gradient(arrays("x")?, |x| ops::max_pool2d(x, 2, 2)),
+        "avg_pool_bwd" => gradient(arrays("x")?, |x| ops::avg_pool2d(x, 2, 2)),
+        "log_softmax_bwd" => gradient(arrays("x")?, ops::log_softmax),
         "resnet18_step" => step(resnet18(folder)?),
         "dense_ae_step" => step(dense_autoencoder(folder)?),
         "vae_step" => step(vae(folder)?),
@@ -73,13 +74,13 @@ fn forward(run: impl Fn() -> unsup::Result<Tensor> + 'static) -> Run {
 
 /// The gradient of the sum of the result. As in a network x is the result of another operation, a cheap one: a shift of
 /// each channel, whose gradient is the one that is compared.
-fn backward(x: Tensor, run: impl Fn(&Tensor) -> unsup::Result<Tensor> + 'static) -> unsup::Result<Run> {
+fn gradient(x: Tensor, run: impl Fn(&Tensor) -> unsup::Result<Tensor> + 'static) -> unsup::Result<Run> {
     let shift = Var::zeros(x.dim(1)?, x.dtype(), x.device())?;
     Ok(Box::new(move || {
         let y = run(&ops::add_channels(&x, &shift)?)?;
         let y = ops::sum_axes(&y, &(0..y.rank()).collect::<Vec<_>>())?;
         let start = Instant::now();
-        let gradients = y.backward()?;
+        let gradients = backward(&y)?;
         let seconds = start.elapsed().as_secs_f64();
         let gradient =
             gradients.get(&shift).ok_or(unsup::Error::Empty { what: "gradient", shape: vec![] })?;
@@ -135,7 +136,7 @@ pub fn resnet18(folder: &Path) -> unsup::Result<Step> {
     Ok(Box::new(move || {
         let logits = head.forward(&net.forward(&x, Mode::Train)?)?;
         let loss = ops::cross_entropy(&logits, &labels)?;
-        optimizer.step(&loss.backward()?, 0.01)?;
+        optimizer.step(&backward(&loss)?, 0.01)?;
         value(&loss)
     }))
 }
@@ -148,7 +149,7 @@ fn dense_autoencoder(folder: &Path) -> unsup::Result<Step> {
     let mut optimizer = AdamW::new(start(&params, &read(folder, "dense_ae_step", "weights")?)?);
     Ok(Box::new(move || {
         let loss = (net.forward(&x, Mode::Train)? - &x)?.sqr()?.mean_all()?;
-        optimizer.step(&loss.backward()?, 1e-3)?;
+        optimizer.step(&backward(&loss)?, 1e-3)?;
         value(&loss)
     }))
 }
@@ -167,7 +168,7 @@ fn vae(folder: &Path) -> unsup::Result<Step> {
         let output = decoder.forward(&code, Mode::Train)?;
         let kl = kl_standard_normal(&mean.contiguous()?, &log_variance.contiguous()?)?;
         let loss = (kl.mean(0)? - ops::bernoulli_log_likelihood(&x, &output)?.mean(0)?)?;
-        optimizer.step(&loss.backward()?, 1e-3)?;
+        optimizer.step(&backward(&loss)?, 1e-3)?;
         value(&loss)
     }))
 }
@@ -227,9 +228,9 @@ fn dcgan(folder: &Path) -> unsup::Result<Step> {
         let real_loss = ops::bce_with_logits(&judge(&x)?, &ones)?;
         let fake_loss = ops::bce_with_logits(&judge(&fake.detach())?, &zeros)?;
         let loss = (real_loss + fake_loss)?;
-        discriminator.step(&loss.backward()?, 2e-4)?;
+        discriminator.step(&backward(&loss)?, 2e-4)?;
         let fooled = ops::bce_with_logits(&judge(&fake)?, &ones)?;
-        generator.step(&fooled.backward()?, 2e-4)?;
+        generator.step(&backward(&fooled)?, 2e-4)?;
         Ok(value(&loss)? + value(&fooled)?)
     }))
 }

@@ -8,6 +8,7 @@
 //! | [`Params::var_builder`] | candle-nn's layers and models on our parameters |
 //! | [`layers`] | [`Linear`], [`Conv2d`], [`ConvTranspose2d`], [`BatchNorm`], [`LayerNorm`], [`GroupNorm`] |
 //! | [`mlp`], [`resnet`] | the networks made of them |
+//! | [`backward`] | the gradients of a loss |
 //! | [`check`] | backward passes against central differences |
 //!
 //! Tensors, devices and the autodiff graph are candle's, so any candle operation can be mixed in; but
@@ -17,7 +18,7 @@
 //! ```
 //! use unsup_core::Seed;
 //! use unsup_core::candle::{DType, Device, Tensor};
-//! use unsup_core::nn::{Mlp, Mode, Params, ops};
+//! use unsup_core::nn::{Mlp, Mode, Params, backward, ops};
 //! use unsup_core::train::{AdamW, Optimizer};
 //!
 //! // a hand-written training loop
@@ -28,7 +29,7 @@
 //! let labels = Tensor::new(&[0_u32, 1, 1, 0], &Device::Cpu)?;
 //! for _ in 0..200 {
 //!     let loss = ops::cross_entropy(&net.forward(&x, Mode::Train)?, &labels)?;
-//!     optimizer.step(&loss.backward()?, 0.05)?;
+//!     optimizer.step(&backward(&loss)?, 0.05)?;
 //! }
 //! let loss = ops::cross_entropy(&net.forward(&x, Mode::Eval)?, &labels)?;
 //! assert!(loss.to_scalar::<f32>()? < 0.1);
@@ -48,5 +49,6 @@ mod var_builder;
 pub use init::Init;
 pub use layers::{BatchNorm, Conv2d, ConvSpec, ConvTranspose2d, GroupNorm, LayerNorm, Linear, Mode};
 pub use mlp::Mlp;
+pub use ops::record::backward;
 pub use params::Params;
 pub use resnet::{BasicBlock, ResNet, ResNetSpec};

@@ -2,6 +2,7 @@
 
 use super::optimizer::{Optimizer, clip_gradients};
 use super::schedule::Schedule;
+use crate::nn::backward;
 use crate::observe::{Event, History, Observer, Stop};
 use crate::{Error, Result, Seed};
 use candle_core::{DType, Device, Tensor};
@@ -189,7 +190,7 @@ impl Trainer {
             for indices in batches(rows, self.batch_size, self.drop_last, self.seed.indexed(epoch)) {
                 let loss = loss(&Batch { indices: &indices, epoch, step })?;
                 means.add(&loss, indices.len(), step)?;
-                let mut gradients = loss.total.backward()?;
+                let mut gradients = backward(&loss.total)?;
                 if let Some(norm) = self.max_gradient_norm {
                     clip_gradients(&mut gradients, optimizer.parameters(), norm)?;
                 }

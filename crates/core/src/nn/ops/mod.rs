@@ -20,6 +20,7 @@
 //! `f64`; on another device the same function is composed from candle's own kernels. Every function
 //! decides this in one place (`if !x.device().is_cpu()`).
 //!
+//! Take gradients with [`nn::backward`](super::backward); candle's own `backward` gives the same, slower.
 //! Sums run in a fixed order over fixed chunks: one thread and many give the same bits. Gradients
 //! are computed for the inputs that carry one, and nothing is recorded when none does.
 //! Second derivatives are not recorded by candle's backward pass; write the first as a forward
@@ -39,7 +40,7 @@ mod likelihood;
 mod linear;
 mod normal;
 mod pool;
-mod record;
+pub(crate) mod record;
 mod reduce;
 mod separable;
 mod softmax;

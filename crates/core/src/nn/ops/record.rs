@@ -19,11 +19,16 @@
 //! one. An operation of candle's takes y as it is; its gradient arrives at y, which puts it into the same
 //! slot. candle calls the handle after everything that depends on it, as it would for any tensor,
 //! with the sum of these ones: the number of gradients that must be in the slot. Inputs that are no recorded
-//! results (variables, results of candle's operations) get their gradients from candle as usual.
+//! results (variables, results of candle's operations) get their gradients from candle as usual; only
+//! [`backward`] keeps those of variables apart and puts them into candle's store at the end.
 
 use super::element::{Backend, Element, tensor};
+use crate::Result;
+use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, Layout, Shape, Tensor, TensorId};
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 
@@ -101,6 +106,75 @@ fn record<T: Element, const N: usize>(
     recorded().insert(y.id(), Node { handle, slot });
     let _ = id.set(y.id());
     Ok(y)
+}
+
+/// The gradients of a scalar with respect to all variables that it depends on, as candle's own `backward`
+/// computes them, without its three passes over the memory of every parameter. Use it in training loops;
+/// the trainer does.
+///
+/// # Errors
+/// When a gradient cannot be computed.
+///
+/// ```
+/// use unsup_core::candle::{Device, Var};
+/// use unsup_core::nn::{backward, ops};
+/// let x = Var::new(&[3_f64, -1.], &Device::Cpu)?;
+/// let gradients = backward(&ops::relu(&x)?.sqr()?.sum_all()?)?;
+/// assert_eq!(gradients.get(&x).map(|g| g.to_vec1::<f64>()).transpose()?, Some(vec![6., 0.]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn backward(loss: &Tensor) -> Result<GradStore> {
+    let collecting = Collecting::start();
+    let mut gradients = loss.backward()?;
+    for (variable, gradient) in collecting.finish() {
+        let total = match gradients.remove(&variable) {
+            Some(other) => other.add(&gradient)?,
+            None => gradient,
+        };
+        gradients.insert(&variable, total);
+    }
+    Ok(gradients)
+}
+
+thread_local! {
+    /// Variables and their gradients, while this thread runs [`backward`].
+    static VARIABLES: RefCell<Option<HashMap<TensorId, (Tensor, Tensor)>>> = const { RefCell::new(None) };
+}
+
+/// The time in which gradients of variables are kept apart. What was kept before comes back when it ends.
+struct Collecting(Option<HashMap<TensorId, (Tensor, Tensor)>>);
+
+impl Collecting {
+    fn start() -> Self {
+        Collecting(VARIABLES.replace(Some(HashMap::new())))
+    }
+
+    fn finish(self) -> impl Iterator<Item = (Tensor, Tensor)> {
+        VARIABLES.take().unwrap_or_default().into_values()
+    }
+}
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        VARIABLES.set(self.0.take());
+    }
+}
+
+/// Keeps the gradient of an input if it is a variable and [`backward`] runs; otherwise gives it to candle.
+fn kept_apart(input: &Tensor, gradient: Tensor) -> Backend<Gradient> {
+    VARIABLES.with_borrow_mut(|variables| match variables {
+        Some(variables) if input.is_variable() => {
+            match variables.entry(input.id()) {
+                Entry::Occupied(mut entry) => {
+                    let (_, sum) = entry.get_mut();
+                    *sum = sum.add(&gradient)?;
+                }
+                Entry::Vacant(entry) => _ = entry.insert((input.clone(), gradient)),
+            }
+            Ok(None)
+        }
+        _ => Ok(Some(gradient)),
+    })
 }
 
 /// The way back from a recorded result.
@@ -183,7 +257,7 @@ impl<const N: usize> Operation<N> {
             *told = match (node, gradient) {
                 (Some(node), Some(gradient)) => Some(node.slot.put(gradient)?),
                 (Some(_), None) => Some(counted(0.0)?),
-                (None, Some(gradient)) => Some(gradient),
+                (None, Some(gradient)) => kept_apart(input, gradient)?,
                 // candle insists on a gradient for everything that its graph holds
                 (None, None) if input.track_op() => Some(input.zeros_like()?),
                 (None, None) => None,
@@ -306,11 +380,21 @@ mod tests {
     fn gradients_meet_from_operations_of_both_kinds() -> crate::Result<()> {
         let x = Var::new(&[-1_f64, 0.5, 2.0], &Device::Cpu)?;
         let y = mixed(&x)?; // Σ ½(3x)² over positive x
-        for _ in 0..2 {
-            let gradients = y.backward()?;
+        for candles in [true, false, true] {
+            let gradients = if candles { y.backward()? } else { backward(&y)? };
             let dx = gradients.get(&x).map(Tensor::to_vec1::<f64>).transpose()?;
             assert_eq!(dx.as_deref(), Some(&[0.0, 4.5, 18.0][..]));
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_variable_of_operations_of_both_kinds_gets_the_sum() -> crate::Result<()> {
+        let x = Var::new(&[2_f64], &Device::Cpu)?;
+        let y = ((ops::relu(&x)? + x.as_tensor())? + ops::relu(&x)?)?.sum_all()?;
+        let gradients = backward(&y)?;
+        assert_eq!(gradients.get(&x).map(Tensor::to_vec1::<f64>).transpose()?, Some(vec![3.0]));
+        assert!(VARIABLES.with_borrow(Option::is_none));
         Ok(())
     }
 

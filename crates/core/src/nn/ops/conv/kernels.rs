@@ -7,8 +7,10 @@
 
 use super::geometry::Geometry;
 use super::unroll::{col2im, im2col};
+use super::winograd;
 use crate::math::gemm::{Mat, multiply};
 use crate::nn::ops::element::Element;
+use crate::nn::ops::reduce::pieces;
 use rayon::prelude::*;
 
 /// Chunks of images whose weight gradients are summed apart.
@@ -16,9 +18,11 @@ const WEIGHT_CHUNKS: usize = 16;
 
 /// y = x * weight (+ bias). x: `[n, c, h, w]`, weight: `[o, c / groups, kh, kw]`, bias: `[o]`.
 pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
-    let mut out = vec![T::zero(); g.out_shape().iter().product()];
+    if winograd::suits(g) {
+        return winograd::forward(g, x, weight, false, bias);
+    }
     let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
-    out.par_chunks_mut((g.images_per_tile() * out_image).max(1)).enumerate().for_each(|(i, out)| {
+    pieces(g.images * out_image, g.images_per_tile() * out_image, |i, out| {
         let images = out.len() / out_image;
         let x = &x[i * g.images_per_tile() * in_image..][..images * in_image];
         if let Some(bias) = bias {
@@ -50,19 +54,20 @@ pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Opt
                 }
             }
         });
-    });
-    out
+    })
 }
 
 /// The gradient of x from the gradient of y, which is also the transposed convolution of y.
 /// y: `[n, o, oh, ow]`, weight: `[o, c / groups, kh, kw]`. Returns `[n, c, h, w]`.
 pub(super) fn input_gradient<T: Element>(g: &Geometry, y: &[T], weight: &[T]) -> Vec<T> {
     if let Some(flipped) = g.flipped() {
+        if winograd::suits(&flipped) {
+            return winograd::forward(&flipped, y, weight, true, None);
+        }
         return forward(&flipped, y, &flip(g, weight), None);
     }
-    let mut x = vec![T::zero(); g.in_shape().iter().product()];
     let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
-    x.par_chunks_mut((g.images_per_tile() * in_image).max(1)).enumerate().for_each(|(i, x)| {
+    pieces(g.images * in_image, g.images_per_tile() * in_image, |i, x| {
         let images = x.len() / in_image;
         let y = &y[i * g.images_per_tile() * out_image..][..images * out_image];
         T::with_scratch(|columns| {
@@ -79,13 +84,15 @@ pub(super) fn input_gradient<T: Element>(g: &Geometry, y: &[T], weight: &[T]) ->
                 col2im(g, columns, rows, x);
             }
         });
-    });
-    x
+    })
 }
 
 /// The gradient of the weight. x: `[n, c, h, w]`, y (the gradient of the output): `[n, o, oh, ow]`.
 /// Returns `[o, c / groups, kh, kw]`.
 pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], y: &[T]) -> Vec<T> {
+    if winograd::suits(g) {
+        return winograd::weight_gradient(g, x, y);
+    }
     let size = g.out_channels * g.group_taps();
     let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
     let group = g.images_per_tile();

@@ -19,6 +19,7 @@ mod kernels;
 mod options;
 mod recorded;
 mod unroll;
+mod winograd;
 
 #[cfg(test)]
 pub(super) use composed::{
