@@ -72,9 +72,15 @@ impl Tiling {
     }
 }
 
-/// Values a vector of tiles holds: rows of tiles are transformed eight or sixteen at a time, and what goes beyond
-/// the end of a row is written over by the next.
+/// Tiles in a vector, at most: rows of tiles are transformed eight or sixteen at a time, and what goes beyond the
+/// end of a row is written over by the next.
 const SLACK: usize = 16;
+
+/// From one position of a transformed block `[36, channels, tiles]` to the next. Powers of two apart, the 36
+/// values of a tile would share one set of the first-level cache.
+fn spacing(channels: usize, tiles: usize) -> usize {
+    channels * tiles + SLACK
+}
 
 /// y = x * weight (+ bias). x: `[n, c, h, w]`, weight: `[o, c, 3, 3]` (or `[c, o, 3, 3]` when `flipped`, to be
 /// transposed and rotated by half a turn), bias: `[o]`.
@@ -95,7 +101,7 @@ pub(super) fn forward<T: Element>(
             for rows in tiling.rows() {
                 let tiles = y.len() / out_image * rows.len() * tiling.across;
                 let planes = Planes::<T>::size(tiling.across + 1, OUT * (rows.len() + 1));
-                let (inputs, outputs) = (POSITIONS * c * tiles + SLACK, POSITIONS * o * tiles + SLACK);
+                let (inputs, outputs) = (POSITIONS * spacing(c, tiles), POSITIONS * spacing(o, tiles));
                 scratch.resize(scratch.len().max(planes + inputs + outputs), T::zero());
                 let (planes, rest) = scratch.split_at_mut(planes);
                 let (inputs, rest) = rest.split_at_mut(inputs);
@@ -103,8 +109,8 @@ pub(super) fn forward<T: Element>(
                 Arch::new().dispatch(Inputs { g, tiling, x, rows: rows.clone(), tiles, planes, out: inputs });
                 for position in 0..POSITIONS {
                     let kernel = Mat::new(&kernels[position * o * c..], o, c);
-                    let input = Mat::new(&inputs[position * c * tiles..], c, tiles);
-                    multiply(&mut outputs[position * o * tiles..], tiles, false, kernel, input);
+                    let input = Mat::new(&inputs[position * spacing(c, tiles)..], c, tiles);
+                    multiply(&mut outputs[position * spacing(o, tiles)..], tiles, false, kernel, input);
                 }
                 Arch::new().dispatch(Outputs { g, tiling, products: outputs, rows, tiles, bias, y });
             }
@@ -123,7 +129,8 @@ pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Ve
         let images = tiling.images().min(g.images - first);
         blocks.extend(tiling.rows().map(|rows| (first, images, rows)));
     }
-    let size = POSITIONS * (c + o) * TILES.max(tiling.across) + 2 * SLACK;
+    let most = TILES.max(tiling.across);
+    let size = POSITIONS * (spacing(c, most) + spacing(o, most));
     // so many that they stay in the outer caches between the transforms and the products
     const TOGETHER: usize = 1 << 22;
     let together = (TOGETHER / size).max(4);
@@ -133,7 +140,7 @@ pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Ve
         let places = transformed.par_chunks_mut(size).zip(blocks);
         places.for_each(|(place, (first, images, rows))| {
             let tiles = images * rows.len() * tiling.across;
-            let (inputs, gradients) = place.split_at_mut(POSITIONS * c * tiles + SLACK);
+            let (inputs, gradients) = place.split_at_mut(POSITIONS * spacing(c, tiles));
             let x = &x[first * in_image..][..images * in_image];
             let dy = &dy[first * out_image..][..images * out_image];
             T::with_scratch(|planes| {
@@ -154,9 +161,9 @@ pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Ve
         sums.par_chunks_mut(o * c).enumerate().for_each(|(position, sums)| {
             for (place, (_, images, rows)) in transformed.chunks(size).zip(blocks) {
                 let tiles = images * rows.len() * tiling.across;
-                let (inputs, gradients) = place.split_at(POSITIONS * c * tiles + SLACK);
-                let input = Mat::new(&inputs[position * c * tiles..], c, tiles);
-                let gradient = Mat::new(&gradients[position * o * tiles..], o, tiles);
+                let (inputs, gradients) = place.split_at(POSITIONS * spacing(c, tiles));
+                let input = Mat::new(&inputs[position * spacing(c, tiles)..], c, tiles);
+                let gradient = Mat::new(&gradients[position * spacing(o, tiles)..], o, tiles);
                 multiply(sums, c, true, gradient, input.t());
             }
         });
@@ -182,119 +189,153 @@ impl Points {
 /// Some tiles' values at one position.
 type Lanes<T, const L: usize> = [T; L];
 
+/// One of the matrices: N rows to M.
+trait Side<const N: usize, const M: usize> {
+    fn apply<T: Float, const L: usize>(from: [&Lanes<T, L>; N], out: &mut [Lanes<T, L>; M]);
+}
+
 /// Bᵀ d for six rows.
-#[inline(always)]
-fn input_rows<T: Float, const L: usize>(d: &[Lanes<T, L>; IN], out: &mut [Lanes<T, L>; IN]) {
-    let (a, b, a2, b2) = (T::of(Points::A), T::of(Points::B), T::of(Points::A2), T::of(Points::B2));
-    let middle = T::of(Points::A2 + Points::B2);
-    for l in 0..L {
-        let [d0, d1, d2, d3, d4, d5] = [d[0][l], d[1][l], d[2][l], d[3][l], d[4][l], d[5][l]];
-        let (even_a, odd_a) = (d4 - b2 * d2, a * (d3 - b2 * d1));
-        let (even_b, odd_b) = (d4 - a2 * d2, b * (d3 - a2 * d1));
-        out[0][l] = d0 - middle * d2 + d4;
-        out[1][l] = even_a + odd_a;
-        out[2][l] = even_a - odd_a;
-        out[3][l] = even_b + odd_b;
-        out[4][l] = even_b - odd_b;
-        out[5][l] = d1 - middle * d3 + d5;
+struct Input;
+
+impl Side<IN, IN> for Input {
+    #[inline(always)]
+    fn apply<T: Float, const L: usize>(d: [&Lanes<T, L>; IN], out: &mut [Lanes<T, L>; IN]) {
+        let (a, b, a2, b2) = (T::of(Points::A), T::of(Points::B), T::of(Points::A2), T::of(Points::B2));
+        let middle = T::of(Points::A2 + Points::B2);
+        for l in 0..L {
+            let [d0, d1, d2, d3, d4, d5] = [d[0][l], d[1][l], d[2][l], d[3][l], d[4][l], d[5][l]];
+            let (even_a, odd_a) = (d4 - b2 * d2, a * (d3 - b2 * d1));
+            let (even_b, odd_b) = (d4 - a2 * d2, b * (d3 - a2 * d1));
+            out[0][l] = d0 - middle * d2 + d4;
+            out[1][l] = even_a + odd_a;
+            out[2][l] = even_a - odd_a;
+            out[3][l] = even_b + odd_b;
+            out[4][l] = even_b - odd_b;
+            out[5][l] = d1 - middle * d3 + d5;
+        }
     }
 }
 
 /// Aᵀ m: six rows to four.
-#[inline(always)]
-fn output_rows<T: Float, const L: usize>(m: &[Lanes<T, L>; IN], out: &mut [Lanes<T, L>; OUT]) {
-    let (a, b, a2, b2) = (T::of(Points::A), T::of(Points::B), T::of(Points::A2), T::of(Points::B2));
-    let (a3, b3) = (T::of(Points::A3), T::of(Points::B3));
-    for l in 0..L {
-        let (even_a, odd_a) = (m[1][l] + m[2][l], m[1][l] - m[2][l]);
-        let (even_b, odd_b) = (m[3][l] + m[4][l], m[3][l] - m[4][l]);
-        out[0][l] = m[0][l] + even_a + even_b;
-        out[1][l] = a * odd_a + b * odd_b;
-        out[2][l] = a2 * even_a + b2 * even_b;
-        out[3][l] = a3 * odd_a + b3 * odd_b + m[5][l];
+struct Output;
+
+impl Side<IN, OUT> for Output {
+    #[inline(always)]
+    fn apply<T: Float, const L: usize>(m: [&Lanes<T, L>; IN], out: &mut [Lanes<T, L>; OUT]) {
+        let (a, b, a2, b2) = (T::of(Points::A), T::of(Points::B), T::of(Points::A2), T::of(Points::B2));
+        let (a3, b3) = (T::of(Points::A3), T::of(Points::B3));
+        for l in 0..L {
+            let (even_a, odd_a) = (m[1][l] + m[2][l], m[1][l] - m[2][l]);
+            let (even_b, odd_b) = (m[3][l] + m[4][l], m[3][l] - m[4][l]);
+            out[0][l] = m[0][l] + even_a + even_b;
+            out[1][l] = a * odd_a + b * odd_b;
+            out[2][l] = a2 * even_a + b2 * even_b;
+            out[3][l] = a3 * odd_a + b3 * odd_b + m[5][l];
+        }
     }
 }
 
 /// A dy: four rows to six.
-#[inline(always)]
-fn gradient_rows<T: Float, const L: usize>(dy: &[Lanes<T, L>; OUT], out: &mut [Lanes<T, L>; IN]) {
-    let (a, b, a2, b2) = (T::of(Points::A), T::of(Points::B), T::of(Points::A2), T::of(Points::B2));
-    let (a3, b3) = (T::of(Points::A3), T::of(Points::B3));
-    for l in 0..L {
-        let [y0, y1, y2, y3] = [dy[0][l], dy[1][l], dy[2][l], dy[3][l]];
-        let (even_a, odd_a) = (y0 + a2 * y2, a * y1 + a3 * y3);
-        let (even_b, odd_b) = (y0 + b2 * y2, b * y1 + b3 * y3);
-        out[0][l] = y0;
-        out[1][l] = even_a + odd_a;
-        out[2][l] = even_a - odd_a;
-        out[3][l] = even_b + odd_b;
-        out[4][l] = even_b - odd_b;
-        out[5][l] = y3;
+struct Gradient;
+
+impl Side<OUT, IN> for Gradient {
+    #[inline(always)]
+    fn apply<T: Float, const L: usize>(dy: [&Lanes<T, L>; OUT], out: &mut [Lanes<T, L>; IN]) {
+        let (a, b, a2, b2) = (T::of(Points::A), T::of(Points::B), T::of(Points::A2), T::of(Points::B2));
+        let (a3, b3) = (T::of(Points::A3), T::of(Points::B3));
+        for l in 0..L {
+            let [y0, y1, y2, y3] = [dy[0][l], dy[1][l], dy[2][l], dy[3][l]];
+            let (even_a, odd_a) = (y0 + a2 * y2, a * y1 + a3 * y3);
+            let (even_b, odd_b) = (y0 + b2 * y2, b * y1 + b3 * y3);
+            out[0][l] = y0;
+            out[1][l] = even_a + odd_a;
+            out[2][l] = even_a - odd_a;
+            out[3][l] = even_b + odd_b;
+            out[4][l] = even_b - odd_b;
+            out[5][l] = y3;
+        }
     }
 }
 
 /// G g: three rows to six.
-#[inline(always)]
-fn kernel_rows<T: Float, const L: usize>(g: &[Lanes<T, L>; 3], out: &mut [Lanes<T, L>; IN]) {
-    let (a, b, a2, b2) = (T::of(Points::A), T::of(Points::B), T::of(Points::A2), T::of(Points::B2));
-    let (scale_a, scale_b) = (T::of(Points::SCALE_A), T::of(Points::SCALE_B));
-    for l in 0..L {
-        let [g0, g1, g2] = [g[0][l], g[1][l], g[2][l]];
-        let (even_a, odd_a) = (scale_a * (g0 + a2 * g2), scale_a * a * g1);
-        let (even_b, odd_b) = (scale_b * (g0 + b2 * g2), scale_b * b * g1);
-        out[0][l] = g0;
-        out[1][l] = even_a + odd_a;
-        out[2][l] = even_a - odd_a;
-        out[3][l] = even_b + odd_b;
-        out[4][l] = even_b - odd_b;
-        out[5][l] = g2;
+struct Kernel;
+
+impl Side<3, IN> for Kernel {
+    #[inline(always)]
+    fn apply<T: Float, const L: usize>(g: [&Lanes<T, L>; 3], out: &mut [Lanes<T, L>; IN]) {
+        let (a, b, a2, b2) = (T::of(Points::A), T::of(Points::B), T::of(Points::A2), T::of(Points::B2));
+        let (scale_a, scale_b) = (T::of(Points::SCALE_A), T::of(Points::SCALE_B));
+        for l in 0..L {
+            let [g0, g1, g2] = [g[0][l], g[1][l], g[2][l]];
+            let (even_a, odd_a) = (scale_a * (g0 + a2 * g2), scale_a * a * g1);
+            let (even_b, odd_b) = (scale_b * (g0 + b2 * g2), scale_b * b * g1);
+            out[0][l] = g0;
+            out[1][l] = even_a + odd_a;
+            out[2][l] = even_a - odd_a;
+            out[3][l] = even_b + odd_b;
+            out[4][l] = even_b - odd_b;
+            out[5][l] = g2;
+        }
     }
 }
 
 /// Gᵀ u: six rows to three.
-#[inline(always)]
-fn kernel_gradient_rows<T: Float, const L: usize>(u: &[Lanes<T, L>; IN], out: &mut [Lanes<T, L>; 3]) {
-    let (a, b, a2, b2) = (T::of(Points::A), T::of(Points::B), T::of(Points::A2), T::of(Points::B2));
-    let (scale_a, scale_b) = (T::of(Points::SCALE_A), T::of(Points::SCALE_B));
-    for l in 0..L {
-        let (even_a, odd_a) = (scale_a * (u[1][l] + u[2][l]), scale_a * a * (u[1][l] - u[2][l]));
-        let (even_b, odd_b) = (scale_b * (u[3][l] + u[4][l]), scale_b * b * (u[3][l] - u[4][l]));
-        out[0][l] = u[0][l] + even_a + even_b;
-        out[1][l] = odd_a + odd_b;
-        out[2][l] = a2 * even_a + b2 * even_b + u[5][l];
+struct KernelSums;
+
+impl Side<IN, 3> for KernelSums {
+    #[inline(always)]
+    fn apply<T: Float, const L: usize>(u: [&Lanes<T, L>; IN], out: &mut [Lanes<T, L>; 3]) {
+        let (a, b, a2, b2) = (T::of(Points::A), T::of(Points::B), T::of(Points::A2), T::of(Points::B2));
+        let (scale_a, scale_b) = (T::of(Points::SCALE_A), T::of(Points::SCALE_B));
+        for l in 0..L {
+            let (even_a, odd_a) = (scale_a * (u[1][l] + u[2][l]), scale_a * a * (u[1][l] - u[2][l]));
+            let (even_b, odd_b) = (scale_b * (u[3][l] + u[4][l]), scale_b * b * (u[3][l] - u[4][l]));
+            out[0][l] = u[0][l] + even_a + even_b;
+            out[1][l] = odd_a + odd_b;
+            out[2][l] = a2 * even_a + b2 * even_b + u[5][l];
+        }
     }
 }
 
-/// Applies a transform of rows to both sides of N x N values: rows first, then columns.
+/// Applies a transform to both sides of the N x N values that `load` gives by row and column, and hands each row of
+/// the result to `store`.
 #[inline(always)]
-fn both_sides<T: Float, const L: usize, const N: usize, const M: usize>(
-    values: &[[Lanes<T, L>; N]; N],
-    rows: impl Fn(&[Lanes<T, L>; N], &mut [Lanes<T, L>; M]),
-    out: &mut [[Lanes<T, L>; M]; M],
+fn both_sides<'a, R: Side<N, M>, T: Float, const L: usize, const N: usize, const M: usize>(
+    load: impl Fn(usize, usize) -> &'a Lanes<T, L>,
+    mut store: impl FnMut(usize, &[Lanes<T, L>; M]),
 ) {
     // after the first side: [column][transformed row]
     let mut half = [[[T::zero(); L]; M]; N];
     for (column, half) in half.iter_mut().enumerate() {
-        let mut lines = [[T::zero(); L]; N];
-        for (line, values) in lines.iter_mut().zip(values) {
-            *line = values[column];
-        }
-        rows(&lines, half);
+        R::apply(
+            std::array::from_fn(
+                #[inline(always)]
+                |row| load(row, column),
+            ),
+            half,
+        );
     }
-    for (row, out) in out.iter_mut().enumerate() {
-        let mut lines = [[T::zero(); L]; N];
-        for (line, half) in lines.iter_mut().zip(&half) {
-            *line = half[row];
-        }
-        rows(&lines, out);
+    #[allow(clippy::needless_range_loop, reason = "a row of what is stored by columns")]
+    for row in 0..M {
+        let mut out = [[T::zero(); L]; M];
+        R::apply(
+            std::array::from_fn(
+                #[inline(always)]
+                |column| &half[column][row],
+            ),
+            &mut out,
+        );
+        store(row, &out);
     }
 }
 
+/// The first L values.
 #[inline(always)]
-fn load<T: Float, const L: usize>(from: &[T]) -> Lanes<T, L> {
-    let mut lanes = [T::zero(); L];
-    lanes.copy_from_slice(&from[..L]);
-    lanes
+fn lanes<T, const L: usize>(from: &[T]) -> &Lanes<T, L> {
+    match from.first_chunk() {
+        Some(lanes) => lanes,
+        None => unreachable!("planes and products have room for whole vectors"),
+    }
 }
 
 /// G g Gᵀ of every kernel: `[36, o, c]`.
@@ -339,11 +380,16 @@ impl<T: Element> WithSimd for Kernels<'_, T> {
                     values[tap / 3][tap % 3][lane] = value;
                 }
             }
-            let mut transformed = [[[T::zero(); L]; IN]; IN];
-            both_sides(&values, kernel_rows, &mut transformed);
-            for (position, lanes) in transformed.as_flattened().iter().enumerate() {
-                self.out[position * self.c + first..][..count].copy_from_slice(&lanes[..count]);
-            }
+            both_sides::<Kernel, T, L, 3, IN>(
+                #[inline(always)]
+                |i, j| &values[i][j],
+                #[inline(always)]
+                |i, row| {
+                    for (j, lanes) in row.iter().enumerate() {
+                        self.out[(i * IN + j) * self.c + first..][..count].copy_from_slice(&lanes[..count]);
+                    }
+                },
+            );
         }
     }
 }
@@ -372,7 +418,12 @@ impl<T: Element> WithSimd for KernelGradient<'_, T> {
                 lanes[..count].copy_from_slice(from);
             }
             let mut gradient = [[[T::zero(); L]; 3]; 3];
-            both_sides(&values, kernel_gradient_rows, &mut gradient);
+            both_sides::<KernelSums, T, L, IN, 3>(
+                #[inline(always)]
+                |i, j| &values[i][j],
+                #[inline(always)]
+                |i, row| gradient[i] = *row,
+            );
             for (lane, out) in self.out[first * 9..].chunks_exact_mut(9).take(count).enumerate() {
                 for (tap, out) in out.iter_mut().enumerate() {
                     *out = gradient[tap / 3][tap % 3][lane];
@@ -420,18 +471,19 @@ impl<T: Element> Inputs<'_, T> {
                 for row in 0..rows.len() {
                     let start = (image * rows.len() + row) * tiling.across;
                     for first in (0..tiling.across).step_by(L) {
-                        let mut values = [[[T::zero(); L]; IN]; IN];
-                        for (i, values) in values.iter_mut().enumerate() {
-                            for (j, values) in values.iter_mut().enumerate() {
-                                *values = load(planes.tiles(row * OUT + i, j, first));
-                            }
-                        }
-                        let mut transformed = [[[T::zero(); L]; IN]; IN];
-                        both_sides(&values, input_rows, &mut transformed);
-                        for (position, lanes) in transformed.as_flattened().iter().enumerate() {
-                            let at = (position * c + channel) * tiles + start + first;
-                            store(&mut out[at..], lanes, tiling.across - first, start + first + L <= tiles);
-                        }
+                        let (wanted, room) = (tiling.across - first, start + first + L <= tiles);
+                        both_sides::<Input, T, L, IN, IN>(
+                            #[inline(always)]
+                            |i, j| lanes(planes.tiles(row * OUT + i, j, first)),
+                            #[inline(always)]
+                            |i, row| {
+                                for (j, lanes) in row.iter().enumerate() {
+                                    let at =
+                                        (i * IN + j) * spacing(c, tiles) + channel * tiles + start + first;
+                                    store(&mut out[at..], lanes, wanted, room);
+                                }
+                            },
+                        );
                     }
                 }
             }
@@ -458,9 +510,9 @@ struct Planes<'a, T> {
 }
 
 impl<'a, T: Element> Planes<'a, T> {
-    /// Values that so many lines of so many tiles need; the last are where a line is put together.
+    /// Values that so many lines of so many tiles need.
     fn size(width: usize, lines: usize) -> usize {
-        lines * 4 * (width + SLACK) + 4 * width
+        lines * 4 * (width + SLACK)
     }
 
     #[inline(always)]
@@ -468,23 +520,25 @@ impl<'a, T: Element> Planes<'a, T> {
         Planes { values, width, stride: width + SLACK }
     }
 
-    /// The line with `padding` zeros before it, or only zeros.
+    /// The line with `padding` zeros before it and zeros after it, or only zeros.
     #[inline(always)]
     fn fill(&mut self, line: usize, from: Option<&[T]>, padding: usize) {
-        let (stride, width) = (self.stride, self.width);
-        let (parts, whole) = self.values.split_at_mut(self.values.len() - 4 * width);
-        let parts = &mut parts[line * 4 * stride..][..4 * stride];
-        let Some(from) = from else { return parts.fill(T::zero()) };
-        let length = from.len().min(4 * width - padding);
-        whole[..padding].fill(T::zero());
-        whole[padding..padding + length].copy_from_slice(&from[..length]);
-        whole[padding + length..].fill(T::zero());
-        let (first, rest) = parts.split_at_mut(stride);
-        let (second, rest) = rest.split_at_mut(stride);
-        let (third, fourth) = rest.split_at_mut(stride);
-        let parts = first.iter_mut().zip(second).zip(third.iter_mut().zip(fourth));
-        for (((first, second), (third, fourth)), whole) in parts.zip(whole.chunks_exact(4)) {
-            (*first, *second, *third, *fourth) = (whole[0], whole[1], whole[2], whole[3]);
+        let stride = self.stride;
+        let parts = &mut self.values[line * 4 * stride..][..4 * stride];
+        let Some(from) = from else { return parts.iter_mut().for_each(|v| *v = T::zero()) };
+        let columns = 4 * self.width;
+        let from = &from[..from.len().min(columns - padding)];
+        let (whole, rest) = from.as_chunks();
+        for (i, fours) in whole.iter().enumerate() {
+            take_apart(fours, parts, stride, padding + 4 * FOURS * i);
+        }
+        if !rest.is_empty() {
+            let mut fours = [T::zero(); 4 * FOURS];
+            fours.iter_mut().zip(rest).for_each(|(to, &from)| *to = from);
+            take_apart(&fours, parts, stride, padding + 4 * FOURS * whole.len());
+        }
+        for column in (0..padding).chain(padding + from.len()..columns) {
+            parts[column % 4 * stride + column / 4] = T::zero();
         }
     }
 
@@ -492,6 +546,22 @@ impl<'a, T: Element> Planes<'a, T> {
     #[inline(always)]
     fn tiles(&self, line: usize, j: usize, first: usize) -> &[T] {
         &self.values[(line * 4 + j % 4) * self.stride + first + j / 4..]
+    }
+}
+
+/// Fours of columns that are taken apart at a time.
+const FOURS: usize = 8;
+
+/// Writes the value r of each four to part (r + column) mod 4, from its number (r + column) / 4 on.
+#[inline(always)]
+fn take_apart<T: Element>(fours: &[T; 4 * FOURS], parts: &mut [T], stride: usize, column: usize) {
+    for r in 0..4 {
+        let mut part = [T::zero(); FOURS];
+        for (part, four) in part.iter_mut().zip(fours.chunks_exact(4)) {
+            *part = four[r];
+        }
+        let at = (r + column) % 4 * stride + (r + column) / 4;
+        parts[at..at + FOURS].copy_from_slice(&part);
     }
 }
 
@@ -533,18 +603,19 @@ impl<T: Element> Gradients<'_, T> {
                     }
                     let start = (image * rows.len() + row) * tiling.across;
                     for first in (0..tiling.across).step_by(L) {
-                        let mut values = [[[T::zero(); L]; OUT]; OUT];
-                        for (i, values) in values.iter_mut().enumerate() {
-                            for (j, values) in values.iter_mut().enumerate() {
-                                *values = load(planes.tiles(i, j, first));
-                            }
-                        }
-                        let mut transformed = [[[T::zero(); L]; IN]; IN];
-                        both_sides(&values, gradient_rows, &mut transformed);
-                        for (position, lanes) in transformed.as_flattened().iter().enumerate() {
-                            let at = (position * o + channel) * tiles + start + first;
-                            store(&mut out[at..], lanes, tiling.across - first, start + first + L <= tiles);
-                        }
+                        let (wanted, room) = (tiling.across - first, start + first + L <= tiles);
+                        both_sides::<Gradient, T, L, OUT, IN>(
+                            #[inline(always)]
+                            |i, j| lanes(planes.tiles(i, j, first)),
+                            #[inline(always)]
+                            |i, row| {
+                                for (j, lanes) in row.iter().enumerate() {
+                                    let at =
+                                        (i * IN + j) * spacing(o, tiles) + channel * tiles + start + first;
+                                    store(&mut out[at..], lanes, wanted, room);
+                                }
+                            },
+                        );
                     }
                 }
             }
@@ -586,24 +657,38 @@ impl<T: Element> Outputs<'_, T> {
             for (row, tile_row) in rows.clone().enumerate() {
                 let start = (image * rows.len() + row) * tiling.across;
                 for first in (0..tiling.across).step_by(L) {
-                    let mut values = [[[T::zero(); L]; IN]; IN];
-                    for (position, lanes) in values.as_flattened_mut().iter_mut().enumerate() {
-                        *lanes = load(&products[(position * o + channel) * tiles + start + first..]);
-                    }
-                    let mut out = [[[T::zero(); L]; OUT]; OUT];
-                    both_sides(&values, output_rows, &mut out);
                     let x = first * OUT;
                     let width = (L * OUT).min(g.out_width - x);
-                    for (i, [c0, c1, c2, c3]) in out.iter().enumerate().take(g.out_height - tile_row * OUT) {
-                        for l in 0..L {
-                            line[4 * l] = c0[l] + shift;
-                            line[4 * l + 1] = c1[l] + shift;
-                            line[4 * l + 2] = c2[l] + shift;
-                            line[4 * l + 3] = c3[l] + shift;
-                        }
-                        let at = (tile_row * OUT + i) * g.out_width + x;
-                        y[at..at + width].copy_from_slice(&line[..width]);
-                    }
+                    both_sides::<Output, T, L, IN, OUT>(
+                        #[inline(always)]
+                        |i, j| {
+                            lanes(
+                                &products
+                                    [(i * IN + j) * spacing(o, tiles) + channel * tiles + start + first..],
+                            )
+                        },
+                        #[inline(always)]
+                        |i, [c0, c1, c2, c3]| {
+                            let line_number = tile_row * OUT + i;
+                            if line_number >= g.out_height {
+                                return;
+                            }
+                            let line = &mut line[..4 * L];
+                            for (l, line) in line.chunks_exact_mut(4).enumerate() {
+                                line[0] = c0[l] + shift;
+                                line[1] = c1[l] + shift;
+                                line[2] = c2[l] + shift;
+                                line[3] = c3[l] + shift;
+                            }
+                            let y = &mut y[line_number * g.out_width + x..];
+                            if tiling.across <= L && y.len() >= 4 * L {
+                                // what is beyond the end of the line, the next line writes over
+                                y[..4 * L].copy_from_slice(line);
+                            } else {
+                                y[..width].copy_from_slice(&line[..width]);
+                            }
+                        },
+                    );
                 }
             }
         }
