@@ -38,6 +38,11 @@ impl<'a, T: Float> Mat<'a, T> {
         Mat { values: &self.values[start..], columns: range.len(), ..self }
     }
 
+    /// Some of the rows, without a copy.
+    pub(crate) fn rows(self, range: Range<usize>) -> Self {
+        self.t().columns(range).t()
+    }
+
     /// The transpose, without a copy.
     pub(crate) fn t(self) -> Self {
         Mat {

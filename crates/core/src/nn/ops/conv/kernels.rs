@@ -12,9 +12,13 @@ use crate::math::gemm::{Mat, multiply};
 use crate::nn::ops::element::Element;
 use crate::nn::ops::reduce::pieces;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Chunks of images whose weight gradients are summed apart.
 const WEIGHT_CHUNKS: usize = 16;
+/// Weights from which on threads share the outputs, so many at a time.
+const LARGE_WEIGHT: usize = 1 << 17;
+const OUTPUTS: usize = 64;
 
 /// y = x * weight (+ bias). x: `[n, c, h, w]`, weight: `[o, c / groups, kh, kw]`, bias: `[o]`.
 pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
@@ -74,11 +78,17 @@ pub(super) fn input_gradient<T: Element>(g: &Geometry, y: &[T], weight: &[T]) ->
             for rows in g.row_tiles() {
                 let pixels = images * rows.len() * g.out_width;
                 columns.resize(g.taps() * pixels, T::zero());
-                with_rows(g, y, images, rows.start, pixels, |y| {
+                with_rows(g, y, images, 0..g.out_channels, rows.start, pixels, |y| {
                     for group in 0..g.groups {
                         let columns = &mut columns[group * g.group_taps() * pixels..];
                         let weight = weight_of(g, weight, group).t();
-                        multiply(columns, pixels, false, weight, outputs_of(g, y, group));
+                        multiply(
+                            columns,
+                            pixels,
+                            false,
+                            weight,
+                            y.rows(group * g.group_outputs()..(group + 1) * g.group_outputs()),
+                        );
                     }
                 });
                 col2im(g, columns, rows, x);
@@ -94,38 +104,59 @@ pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], y: &[T]) -> Vec
         return winograd::weight_gradient(g, x, y);
     }
     let size = g.out_channels * g.group_taps();
-    let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
-    let group = g.images_per_tile();
-    let groups = g.images.div_ceil(group);
-    let per_chunk = groups.div_ceil(WEIGHT_CHUNKS).max(1);
-    let parts: Vec<Vec<T>> = (0..groups.div_ceil(per_chunk))
+    let together = g.images_per_tile();
+    if g.groups == 1 && size > LARGE_WEIGHT {
+        // sums of chunks of images would be many times the weight: threads share the outputs instead
+        return pieces(size, OUTPUTS * g.taps(), |i, part| {
+            let outputs = i * OUTPUTS..g.out_channels.min((i + 1) * OUTPUTS);
+            for first in (0..g.images).step_by(together) {
+                add_weight_gradient(g, x, y, first..g.images.min(first + together), outputs.clone(), part);
+            }
+        });
+    }
+    let per_chunk = g.images.div_ceil(together).div_ceil(WEIGHT_CHUNKS).max(1) * together;
+    let parts: Vec<Vec<T>> = (0..g.images.div_ceil(per_chunk))
         .into_par_iter()
         .map(|chunk| {
             let mut part = vec![T::zero(); size];
-            let first = chunk * per_chunk * group;
-            let last = (first + per_chunk * group).min(g.images);
-            for start in (first..last).step_by(group) {
-                let images = group.min(last - start);
-                let x = &x[start * in_image..][..images * in_image];
-                let y = &y[start * out_image..][..images * out_image];
-                T::with_scratch(|columns| {
-                    for rows in g.row_tiles() {
-                        im2col(g, x, rows.clone(), columns);
-                        let pixels = images * rows.len() * g.out_width;
-                        with_rows(g, y, images, rows.start, pixels, |y| {
-                            for group in 0..g.groups {
-                                let part = &mut part[group * g.group_outputs() * g.group_taps()..];
-                                let columns = taps_of(g, columns, pixels, group).t();
-                                multiply(part, g.group_taps(), true, outputs_of(g, y, group), columns);
-                            }
-                        });
-                    }
-                });
+            let last = g.images.min((chunk + 1) * per_chunk);
+            for first in (chunk * per_chunk..last).step_by(together) {
+                let images = first..last.min(first + together);
+                add_weight_gradient(g, x, y, images, 0..g.out_channels, &mut part);
             }
             part
         })
         .collect();
     sum_in_order(parts, size)
+}
+
+/// Adds what some images (no more than a tile) say about the weights of some outputs.
+fn add_weight_gradient<T: Element>(
+    g: &Geometry,
+    x: &[T],
+    y: &[T],
+    images: Range<usize>,
+    outputs: Range<usize>,
+    part: &mut [T],
+) {
+    let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
+    let x = &x[images.start * in_image..images.end * in_image];
+    let y = &y[images.start * out_image..images.end * out_image];
+    T::with_scratch(|columns| {
+        for rows in g.row_tiles() {
+            im2col(g, x, rows.clone(), columns);
+            let pixels = images.len() * rows.len() * g.out_width;
+            with_rows(g, y, images.len(), outputs.clone(), rows.start, pixels, |y| {
+                for group in 0..g.groups {
+                    let first = (group * g.group_outputs()).max(outputs.start) - outputs.start;
+                    let last = ((group + 1) * g.group_outputs()).min(outputs.end) - outputs.start;
+                    let part = &mut part[first * g.group_taps()..];
+                    let columns = taps_of(g, columns, pixels, group).t();
+                    multiply(part, g.group_taps(), true, y.rows(first..last), columns);
+                }
+            });
+        }
+    });
 }
 
 fn sum_in_order<T: Element>(parts: Vec<Vec<T>>, size: usize) -> Vec<T> {
@@ -157,23 +188,25 @@ fn with_rows<T: Element>(
     g: &Geometry,
     y: &[T],
     images: usize,
+    outputs: Range<usize>,
     row: usize,
     pixels: usize,
     f: impl FnOnce(Mat<'_, T>),
 ) {
     if images == 1 {
-        return f(Mat::strided(&y[row * g.out_width..], g.out_channels, pixels, g.out_pixels()));
+        let start = outputs.start * g.out_pixels() + row * g.out_width;
+        return f(Mat::strided(&y[start..], outputs.len(), pixels, g.out_pixels()));
     }
     T::with_scratch(|gathered| {
         gathered.clear();
-        for channel in 0..g.out_channels {
+        for channel in outputs.clone() {
             for image in 0..images {
                 gathered.extend_from_slice(
                     &y[(image * g.out_channels + channel) * g.out_pixels()..][..g.out_pixels()],
                 );
             }
         }
-        f(Mat::new(gathered, g.out_channels, pixels));
+        f(Mat::new(gathered, outputs.len(), pixels));
     });
 }
 
@@ -189,22 +222,14 @@ fn taps_of<'a, T: Element>(g: &Geometry, columns: &'a [T], pixels: usize, group:
     Mat::new(&columns[group * size..][..size], g.group_taps(), pixels)
 }
 
-/// The rows of a group in the tile y [o, pixels].
-fn outputs_of<'a, T: Element>(g: &Geometry, y: Mat<'a, T>, group: usize) -> Mat<'a, T> {
-    let first = group * g.group_outputs();
-    y.t().columns(first..first + g.group_outputs()).t()
-}
-
 /// weight `[o, c / groups, kh, kw]` as `[c, o / groups, kh, kw]` with every kernel turned by 180 degrees.
 fn flip<T: Element>(g: &Geometry, weight: &[T]) -> Vec<T> {
     let area = g.kernel[0] * g.kernel[1];
     let (inputs, outputs) = (g.in_channels / g.groups, g.group_outputs());
-    let mut out = Vec::with_capacity(weight.len());
-    for c in 0..g.in_channels {
-        for o in 0..outputs {
+    pieces(weight.len(), outputs * area, |c, out| {
+        for (o, out) in out.chunks_exact_mut(area).enumerate() {
             let kernel = (c / inputs * outputs + o) * inputs + c % inputs;
-            out.extend(weight[kernel * area..][..area].iter().rev());
+            out.iter_mut().zip(weight[kernel * area..][..area].iter().rev()).for_each(|(o, &w)| *o = w);
         }
-    }
-    out
+    })
 }

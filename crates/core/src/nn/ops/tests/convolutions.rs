@@ -100,3 +100,15 @@ fn a_gradient_written_as_a_forward_pass_has_the_right_second_derivative() -> Res
         Ok(conv_transpose2d(&i[0], &i[1], None, 2, 1, 1)?.sqr()?)
     })
 }
+
+#[test]
+fn weights_larger_than_the_images() -> Result<()> {
+    // threads share the outputs of the weight gradient then; ⟨conv(x, w), y⟩ is linear in w
+    let (x, y) = (input(&[70, 120, 2, 2], 1)?, input(&[70, 130, 2, 2], 2)?);
+    let gradient = conv2d_weight_gradient(&x, &y, [3, 3], 1, 1)?;
+    let weight = input(&[130, 120, 3, 3], 3)?;
+    let along = (&gradient * &weight)?.sum_all()?.to_scalar::<f64>()?;
+    let expected = (conv2d(&x, &weight, None, 1, 1)? * &y)?.sum_all()?.to_scalar::<f64>()?;
+    assert!((along - expected).abs() < 1e-8 * expected.abs(), "{along} instead of {expected}");
+    Ok(())
+}
