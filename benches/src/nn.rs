@@ -148,7 +148,7 @@ fn dense_autoencoder(folder: &Path) -> unsup::Result<Step> {
     let net = Mlp::new(&params, &[784, 512, 256, 32, 256, 512, 784])?;
     let mut optimizer = AdamW::new(start(&params, &read(folder, "dense_ae_step", "weights")?)?);
     Ok(Box::new(move || {
-        let loss = (net.forward(&x, Mode::Train)? - &x)?.sqr()?.mean_all()?;
+        let loss = ops::mean_squared_error(&net.forward(&x, Mode::Train)?, &x)?;
         optimizer.step(&backward(&loss)?, 1e-3)?;
         value(&loss)
     }))

@@ -94,26 +94,37 @@ pub(crate) fn multiply<T: Float>(
     unsafe { multiply_tile(window, accumulate, a, b, 0..a.rows, 0..b.columns) };
 }
 
-/// out = a·b with all threads. `out`: [a.rows, b.columns], row-major.
-pub(crate) fn product<T: Float>(out: &mut [T], a: Mat<'_, T>, b: Mat<'_, T>) {
+/// a·b with all threads: `[a.rows, b.columns]`, row-major.
+pub(crate) fn product<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>) -> Vec<T> {
     assert_eq!(a.columns, b.rows, "inner dimensions differ");
-    assert_eq!(out.len(), a.rows * b.columns, "a product outside its memory");
     // below this many multiplications a second thread costs more than it brings
     const SMALL: usize = 1 << 16;
     const ROWS: usize = 256;
-    const COLUMNS: usize = 64;
-    if out.is_empty() || a.rows * a.columns * b.columns <= SMALL {
-        return multiply(out, b.columns, false, a, b);
+    const COLUMNS: usize = 128;
+    let len = a.rows * b.columns;
+    if a.columns == 0 {
+        return vec![T::zero(); len];
     }
+    let mut out: Vec<T> = Vec::with_capacity(len);
     let window = Window { start: out.as_mut_ptr(), row_stride: b.columns };
-    let row_tiles = a.rows.div_ceil(ROWS);
-    (0..row_tiles * b.columns.div_ceil(COLUMNS)).into_par_iter().for_each(|tile| {
-        let (row, column) = (tile % row_tiles * ROWS, tile / row_tiles * COLUMNS);
-        let rows = row..a.rows.min(row + ROWS);
-        let columns = column..b.columns.min(column + COLUMNS);
-        // SAFETY: tiles are disjoint and inside `out`, whose length was checked above.
-        unsafe { multiply_tile(window, false, a, b, rows, columns) };
-    });
+    if len * a.columns <= SMALL {
+        if len > 0 {
+            // SAFETY: the window is the room of `out`; nothing is read from it.
+            unsafe { multiply_tile(window, false, a, b, 0..a.rows, 0..b.columns) };
+        }
+    } else {
+        let row_tiles = a.rows.div_ceil(ROWS);
+        (0..row_tiles * b.columns.div_ceil(COLUMNS)).into_par_iter().for_each(|tile| {
+            let (row, column) = (tile % row_tiles * ROWS, tile / row_tiles * COLUMNS);
+            let rows = row..a.rows.min(row + ROWS);
+            let columns = column..b.columns.min(column + COLUMNS);
+            // SAFETY: tiles are disjoint and inside the room of `out`; nothing is read from it.
+            unsafe { multiply_tile(window, false, a, b, rows, columns) };
+        });
+    }
+    // SAFETY: the tiles cover every value.
+    unsafe { out.set_len(len) };
+    out
 }
 
 /// # Safety
@@ -171,8 +182,7 @@ mod tests {
             }
             let transposed: Vec<f64> = (0..k * n).map(|i| b[i % k * n + i / k]).collect();
             for b in [Mat::new(&b, k, n), Mat::new(&transposed, n, k).t()] {
-                let mut out = vec![f64::NAN; m * n];
-                product(&mut out, Mat::new(&a, m, k), b);
+                let out = product(Mat::new(&a, m, k), b);
                 let worst = out.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
                 assert!(worst < 1e-11, "{m}x{k}x{n}: {worst}");
             }

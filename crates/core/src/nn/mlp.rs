@@ -1,6 +1,7 @@
 //! The multilayer perceptron: affine maps with ReLU between them.
 
 use super::{BatchNorm, Init, Linear, Mode, Params, ops};
+use crate::math::in_pool;
 use crate::{Error, Result};
 use candle_core::Tensor;
 
@@ -63,16 +64,18 @@ impl Mlp {
     /// # Errors
     /// [`Error::Shape`] when x does not fit.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let mut x = x.clone();
-        for (i, (linear, norm)) in self.layers.iter().enumerate() {
-            x = linear.forward(&x)?;
-            x = match norm {
-                Some(norm) => norm.forward_relu(&x, mode)?,
-                None if i + 1 < self.layers.len() => ops::relu(&x)?,
-                None => x,
-            };
-        }
-        Ok(x)
+        in_pool(|| {
+            let mut x = x.clone();
+            for (i, (linear, norm)) in self.layers.iter().enumerate() {
+                x = linear.forward(&x)?;
+                x = match norm {
+                    Some(norm) => norm.forward_relu(&x, mode)?,
+                    None if i + 1 < self.layers.len() => ops::relu(&x)?,
+                    None => x,
+                };
+            }
+            Ok(x)
+        })
     }
 }
 

@@ -6,12 +6,12 @@
 //! | [`gaussian_log_likelihood`] | −½ Σ log 2π + log σ² + (x − μ)²/σ² |
 //!
 //! Both are sums over all axes but the first, so that they can be set against a Kullback–Leibler
-//! divergence; [`bce_with_logits`] is the mean over all elements that other libraries have.
+//! divergence; [`bce_with_logits`] and [`mean_squared_error`] are the means over all elements that other libraries have.
 
 use super::activation::logistic;
 use super::element::{Element, by_type, float, shaped, tensor, values};
 use super::record::{record2, record3};
-use super::reduce::{STRETCH, map_rows, sum};
+use super::reduce::{STRETCH, map_rows, map2, sum};
 use crate::math::elementary::Elementary;
 use crate::{Error, Float, Result};
 use candle_core::Tensor;
@@ -109,7 +109,7 @@ pub fn bernoulli_log_likelihood(x: &Tensor, logits: &Tensor) -> Result<Tensor> {
         };
         record2("bernoulli_log_likelihood", [x, logits], (y, n), move |[x, logits], _, dy| {
             let (x_, l_, dy) = (values::<T>(x)?, values::<T>(logits)?, values::<T>(dy)?);
-            let dl = map_rows(&l_, width, |i, l, dl| {
+            let dl = map_rows(&l_, width, #[inline(always)] |i, l, dl| {
                 let (x, dy) = (&x_[i * width..(i + 1) * width], dy[i]);
                 for ((dl, &l), &x) in dl.iter_mut().zip(l).zip(x) {
                     *dl = (x - logistic(l)) * dy;
@@ -138,6 +138,49 @@ pub fn bce_with_logits(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     }
     let total = bernoulli_log_likelihood(targets, logits)?.sum_all()?;
     Ok((total * (-1.0 / count as f64))?)
+}
+
+/// The mean of (x − target)² over all elements. x, target: any shape, the same. Returns a scalar.
+///
+/// # Errors
+/// [`Error::Shape`] when shapes or element types differ, [`Error::Empty`] for no elements.
+///
+/// ```
+/// use unsup_core::candle::{Device, Tensor};
+/// use unsup_core::nn::ops;
+/// let (x, target) = (Tensor::new(&[1_f64, 5.], &Device::Cpu)?, Tensor::new(&[0_f64, 2.], &Device::Cpu)?);
+/// assert_eq!(ops::mean_squared_error(&x, &target)?.to_scalar::<f64>()?, 5.);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn mean_squared_error(x: &Tensor, target: &Tensor) -> Result<Tensor> {
+    let count = x.elem_count();
+    float(x, "x")?;
+    shaped(target, "target", x.dims(), x)?;
+    if count == 0 {
+        return Err(Error::Empty { what: "x", shape: x.dims().to_vec() });
+    }
+    if !x.device().is_cpu() {
+        return Ok((x - target)?.sqr()?.mean_all()?);
+    }
+    let (x, target) = (&x.contiguous()?, &target.contiguous()?);
+    Ok(by_type!(x, T => {
+        let total = {
+            let (x, target) = (values::<T>(x)?, values::<T>(target)?);
+            let square = |[x, t]: [T; 2]| (x - t) * (x - t);
+            let sum = |(x, t): (&[T], &[T])| Arch::new().dispatch(RowSum { rows: [x, t], width: x.len(), f: &square });
+            let sums: Vec<f64> = x.par_chunks(STRETCH).zip(target.par_chunks(STRETCH)).with_min_len(4).map(sum).collect();
+            sums.into_iter().sum::<f64>()
+        };
+        record2("mean_squared_error", [x, target], (vec![T::of(total / count as f64)], ()), move |[x, target], _, dy| {
+            let scale = T::of(2.0 / count as f64) * values::<T>(dy)?[0];
+            let difference = |a: &Tensor, b: &Tensor| {
+                let d = map2(&values::<T>(a)?, &values::<T>(b)?, #[inline(always)] |a, b| scale * (a - b));
+                tensor(d, x.shape()).map(Some)
+            };
+            let dx = if x.track_op() { difference(x, target)? } else { None };
+            Ok([dx, if target.track_op() { difference(target, x)? } else { None }])
+        })
+    })?)
 }
 
 /// log p(x) of x under independent normal distributions. x, mean, log_variance: `[n, …]`, the same
@@ -171,7 +214,7 @@ pub fn gaussian_log_likelihood(x: &Tensor, mean: &Tensor, log_variance: &Tensor)
                 (values::<T>(x)?, values::<T>(mean)?, values::<T>(log_variance)?, values::<T>(dy)?);
             // (d, precision) of each element, with the row's gradient
             let gradient = |f: fn(T, T) -> T| {
-                let out = map_rows(&x_, width, |i, x, out| {
+                let out = map_rows(&x_, width, #[inline(always)] |i, x, out| {
                     let (at, dy) = (i * width..(i + 1) * width, dy[i]);
                     for ((out, &x), (&m, &s)) in out.iter_mut().zip(x).zip(m[at.clone()].iter().zip(&s[at])) {
                         *out = f(x - m, (-s).fast_exp()) * dy;

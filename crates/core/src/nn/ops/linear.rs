@@ -5,7 +5,7 @@
 
 use super::element::{Backend, Element, by_type, float, shaped, tensor, values};
 use super::record::{record2, record3};
-use super::reduce::channel_sums;
+use super::reduce::{SERIAL, channel_sums};
 use crate::math::gemm::{Mat, product};
 use crate::{Error, Result};
 use candle_core::Tensor;
@@ -47,15 +47,14 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
 
 fn forward<T: Element>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Backend<Tensor> {
     let ((n, d), out) = (x.dims2()?, weight.dim(0)?);
-    let mut y = vec![T::zero(); n * out];
-    product(&mut y, Mat::new(&values::<T>(x)?, n, d), Mat::new(&values::<T>(weight)?, out, d).t());
+    let mut y = product(Mat::new(&values::<T>(x)?, n, d), Mat::new(&values::<T>(weight)?, out, d).t());
     let Some(bias) = bias else {
         return record2("linear", [x, weight], (y, (n, out)), |[x, w], _, dy| gradients::<T>(x, w, dy));
     };
     let bias = &bias.contiguous()?;
     let b = values::<T>(bias)?;
     y.par_chunks_mut(out.max(1))
-        .with_min_len(64)
+        .with_min_len((SERIAL / out.max(1)).max(1))
         .for_each(|y| y.iter_mut().zip(&b[..]).for_each(|(y, &b)| *y += b));
     record3("linear", [x, weight, bias], (y, (n, out)), |[x, w, b], _, dy| {
         let [dx, dw] = gradients::<T>(x, w, dy)?;
@@ -69,9 +68,7 @@ fn gradients<T: Element>(x: &Tensor, weight: &Tensor, dy: &Tensor) -> Backend<[O
     let dy = values::<T>(dy)?;
     let dy = Mat::new(&dy, n, out);
     let multiply = |rows: usize, a: Mat<'_, T>, b: &Tensor, b_rows: usize| {
-        let mut gradient = vec![T::zero(); rows * d];
-        product(&mut gradient, a, Mat::new(&values::<T>(b)?, b_rows, d));
-        tensor(gradient, (rows, d)).map(Some)
+        tensor(product(a, Mat::new(&values::<T>(b)?, b_rows, d)), (rows, d)).map(Some)
     };
     let dx = if x.track_op() { multiply(n, dy, weight, out)? } else { None };
     let dw = if weight.track_op() { multiply(out, dy.t(), x, n)? } else { None };

@@ -14,7 +14,7 @@
 //! | [`relu`], [`add_relu`], [`leaky_relu`], [`sigmoid`], [`tanh`], [`silu`], [`gelu`] | activations |
 //! | [`add_channels`] | one number added to each channel |
 //! | [`log_softmax`], [`cross_entropy`], [`normalize_rows`] | row-wise |
-//! | [`bernoulli_log_likelihood`], [`gaussian_log_likelihood`], [`bce_with_logits`] | reconstruction terms |
+//! | [`bernoulli_log_likelihood`], [`gaussian_log_likelihood`], [`bce_with_logits`], [`mean_squared_error`] | reconstruction terms |
 //!
 //! On the CPU each is one operation in candle's graph with a hand-written backward pass, for `f32` and
 //! `f64`; on another device the same function is composed from candle's own kernels. Every function
@@ -60,7 +60,9 @@ pub use dropout::dropout;
 pub use gated::{gelu, silu};
 pub use group_norm::group_norm;
 pub use layer_norm::layer_norm;
-pub use likelihood::{bce_with_logits, bernoulli_log_likelihood, gaussian_log_likelihood};
+pub use likelihood::{
+    bce_with_logits, bernoulli_log_likelihood, gaussian_log_likelihood, mean_squared_error,
+};
 pub use linear::linear;
 pub use pool::{global_average_pool, max_pool2d, upsample_nearest2d};
 pub use reduce::add_channels;

@@ -24,11 +24,13 @@
 
 use super::element::{Backend, Element, tensor};
 use crate::Result;
+use crate::math::in_pool;
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, Layout, Shape, Tensor, TensorId};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 
@@ -124,47 +126,65 @@ fn record<T: Element, const N: usize>(
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn backward(loss: &Tensor) -> Result<GradStore> {
-    let collecting = Collecting::start();
-    let mut gradients = loss.backward()?;
-    for (variable, gradient) in collecting.finish() {
-        let total = match gradients.remove(&variable) {
-            Some(other) => other.add(&gradient)?,
-            None => gradient,
-        };
-        gradients.insert(&variable, total);
-    }
-    Ok(gradients)
+    in_pool(|| {
+        let pass = Pass::start();
+        let mut gradients = loss.backward()?;
+        for (variable, gradient) in pass.finish() {
+            let total = match gradients.remove(&variable) {
+                Some(other) => other.add(&gradient)?,
+                None => gradient,
+            };
+            gradients.insert(&variable, total);
+        }
+        Ok(gradients)
+    })
+}
+
+/// A run of [`backward`]: its number, and the variables that it has met with their gradients.
+struct Pass {
+    number: u64,
+    variables: HashMap<TensorId, (Tensor, Tensor)>,
 }
 
 thread_local! {
-    /// Variables and their gradients, while this thread runs [`backward`].
-    static VARIABLES: RefCell<Option<HashMap<TensorId, (Tensor, Tensor)>>> = const { RefCell::new(None) };
+    /// The run of this thread. A worker that waits for others may start another meanwhile.
+    static PASS: RefCell<Option<Pass>> = const { RefCell::new(None) };
 }
 
-/// The time in which gradients of variables are kept apart. What was kept before comes back when it ends.
-struct Collecting(Option<HashMap<TensorId, (Tensor, Tensor)>>);
-
-impl Collecting {
-    fn start() -> Self {
-        Collecting(VARIABLES.replace(Some(HashMap::new())))
+impl Pass {
+    /// From here on this thread keeps the gradients of variables apart.
+    fn start() -> Running {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Running(PASS.replace(Some(Pass { number, variables: HashMap::new() })))
     }
 
+    /// What tells runs apart: the thread, and the number of the run unless it is one of candle's own.
+    fn key() -> (ThreadId, u64) {
+        (thread::current().id(), PASS.with_borrow(|pass| pass.as_ref().map_or(0, |pass| pass.number)))
+    }
+}
+
+/// The run that was interrupted by this one, and comes back when it ends.
+struct Running(Option<Pass>);
+
+impl Running {
     fn finish(self) -> impl Iterator<Item = (Tensor, Tensor)> {
-        VARIABLES.take().unwrap_or_default().into_values()
+        PASS.take().map(|pass| pass.variables).unwrap_or_default().into_values()
     }
 }
 
-impl Drop for Collecting {
+impl Drop for Running {
     fn drop(&mut self) {
-        VARIABLES.set(self.0.take());
+        PASS.set(self.0.take());
     }
 }
 
 /// Keeps the gradient of an input if it is a variable and [`backward`] runs; otherwise gives it to candle.
 fn kept_apart(input: &Tensor, gradient: Tensor) -> Backend<Gradient> {
-    VARIABLES.with_borrow_mut(|variables| match variables {
-        Some(variables) if input.is_variable() => {
-            match variables.entry(input.id()) {
+    PASS.with_borrow_mut(|pass| match pass {
+        Some(pass) if input.is_variable() => {
+            match pass.variables.entry(input.id()) {
                 Entry::Occupied(mut entry) => {
                     let (_, sum) = entry.get_mut();
                     *sum = sum.add(&gradient)?;
@@ -190,22 +210,27 @@ fn recorded() -> MutexGuard<'static, HashMap<TensorId, Node>> {
     RECORDED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The gradient of one result, on its way: for each thread that runs a backward pass the sum so
-/// far, and of how many it is.
+/// The gradient of one result, on its way: for each backward pass that runs the sum so far, and of how many it is.
 #[derive(Default)]
-struct Slot(Mutex<Vec<(ThreadId, usize, Tensor)>>);
+struct Slot(Mutex<Vec<Sum>>);
+
+struct Sum {
+    pass: (ThreadId, u64),
+    count: usize,
+    sum: Tensor,
+}
 
 impl Slot {
-    fn lock(&self) -> MutexGuard<'_, Vec<(ThreadId, usize, Tensor)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Sum>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a gradient. Returns what candle is told: one more.
     fn put(&self, gradient: Tensor) -> Backend<Tensor> {
-        let mut slot = self.lock();
-        match slot.iter_mut().find(|(thread, ..)| *thread == thread::current().id()) {
-            Some((_, count, sum)) => (*count, *sum) = (*count + 1, sum.add(&gradient)?),
-            None => slot.push((thread::current().id(), 1, gradient)),
+        let (mut slot, pass) = (self.lock(), Pass::key());
+        match slot.iter_mut().find(|sum| sum.pass == pass) {
+            Some(sum) => (sum.count, sum.sum) = (sum.count + 1, sum.sum.add(&gradient)?),
+            None => slot.push(Sum { pass, count: 1, sum: gradient }),
         }
         counted(1.0)
     }
@@ -213,10 +238,10 @@ impl Slot {
     /// Takes the sum of the gradients, of which there must be `expected`.
     fn take(&self, expected: &Tensor) -> Backend<Gradient> {
         let expected = expected.to_vec1::<f32>()?.first().map_or(0, |&count| count as usize);
-        let mut slot = self.lock();
-        let found = slot.iter().position(|(thread, ..)| *thread == thread::current().id());
+        let (mut slot, pass) = (self.lock(), Pass::key());
+        let found = slot.iter().position(|sum| sum.pass == pass);
         match found.map(|at| slot.swap_remove(at)) {
-            Some((_, count, sum)) if count == expected => Ok(Some(sum)),
+            Some(found) if found.count == expected => Ok(Some(found.sum)),
             None if expected == 0 => Ok(None),
             // an earlier backward pass through this graph failed half-way
             _ => candle_core::bail!("a gradient is left over from a backward pass that failed"),
@@ -394,7 +419,7 @@ mod tests {
         let y = ((ops::relu(&x)? + x.as_tensor())? + ops::relu(&x)?)?.sum_all()?;
         let gradients = backward(&y)?;
         assert_eq!(gradients.get(&x).map(Tensor::to_vec1::<f64>).transpose()?, Some(vec![3.0]));
-        assert!(VARIABLES.with_borrow(Option::is_none));
+        assert!(PASS.with_borrow(Option::is_none));
         Ok(())
     }
 
@@ -404,7 +429,7 @@ mod tests {
         let y = mixed(&x)?;
         let sums: Vec<crate::Result<f64>> = thread::scope(|scope| {
             let run = || {
-                Ok(y.backward()?
+                Ok(backward(&y)?
                     .get(&x)
                     .ok_or(candle_core::Error::Msg("none".into()))?
                     .sum_all()?

@@ -10,6 +10,8 @@ use std::mem::MaybeUninit;
 
 /// Elements that one thread takes at a time.
 pub(super) const STRETCH: usize = 1 << 14;
+/// Elements below which one thread does it all: waking another costs more.
+pub(super) const SERIAL: usize = 1 << 16;
 
 /// A new array of `len` values that threads write in pieces of `size`: `f` gets the number of a piece and the
 /// piece, all zeros. Each thread clears its piece just before, where clearing the whole array first would be
@@ -23,6 +25,20 @@ pub(super) fn pieces<T: Element>(len: usize, size: usize, f: impl Fn(usize, &mut
     out
 }
 
+/// [`pieces`] for work that is little more than reading and writing: one thread's, when it is short.
+pub(super) fn light_pieces<T: Element>(
+    len: usize,
+    size: usize,
+    f: impl Fn(usize, &mut [T]) + Sync,
+) -> Vec<T> {
+    if len > SERIAL {
+        return pieces(len, size, f);
+    }
+    let mut out = vec![T::zero(); len];
+    out.chunks_mut(size.max(1)).enumerate().for_each(|(i, out)| f(i, out));
+    out
+}
+
 /// Writes zeros, after which the values may be used.
 fn cleared<T: Element>(room: &mut [MaybeUninit<T>]) -> &mut [T] {
     room.iter_mut().for_each(|value| _ = value.write(T::zero()));
@@ -32,7 +48,7 @@ fn cleared<T: Element>(room: &mut [MaybeUninit<T>]) -> &mut [T] {
 
 /// f of each element.
 pub(super) fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
-    pieces(x.len(), STRETCH, |i, out| Arch::new().dispatch(Map { x: &x[i * STRETCH..], out, f: &f }))
+    light_pieces(x.len(), STRETCH, |i, out| Arch::new().dispatch(Map { x: &x[i * STRETCH..], out, f: &f }))
 }
 
 struct Map<'a, T, F> {
@@ -55,7 +71,7 @@ impl<T: Element, F: Fn(T) -> T> WithSimd for Map<'_, T, F> {
 
 /// f of each pair of elements.
 pub(super) fn map2<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
-    pieces(a.len(), STRETCH, |i, out| {
+    light_pieces(a.len(), STRETCH, |i, out| {
         Arch::new().dispatch(Map2 { a: &a[i * STRETCH..], b: &b[i * STRETCH..], out, f: &f });
     })
 }
@@ -87,7 +103,7 @@ pub(super) fn map_rows<T: Element>(
 ) -> Vec<T> {
     let width = width.max(1);
     let rows = (STRETCH / width).max(1);
-    pieces(x.len(), rows * width, |i, out| {
+    light_pieces(x.len(), rows * width, |i, out| {
         Arch::new().dispatch(MapRows { x: &x[i * rows * width..], width, first: i * rows, out, f: &f });
     })
 }

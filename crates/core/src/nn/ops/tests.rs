@@ -137,6 +137,7 @@ fn likelihood_gradients_and_known_values() -> Result<()> {
     let shape = [3, 2, 4];
     let (x, logits) = (sigmoid(&input(&shape, 1)?)?, input(&shape, 2)?);
     assert_gradient("bernoulli", &[x.clone(), logits.clone()], |i| bernoulli_log_likelihood(&i[0], &i[1]))?;
+    assert_gradient("mse", &[logits.clone(), x.clone()], |i| mean_squared_error(&i[0], &i[1]))?;
     assert_gradient("bce", &[logits, x], |i| bce_with_logits(&i[0], &i[1]))?;
     let inputs = [input(&shape, 3)?, input(&shape, 4)?, input(&shape, 5)?];
     assert_gradient("gaussian", &inputs, |i| gaussian_log_likelihood(&i[0], &i[1], &i[2]))?;

@@ -1,5 +1,6 @@
 //! What all update rules share: the state of each parameter, and one pass over everything.
 
+use crate::math::in_pool;
 use crate::nn::ops::element::{Backend, Element, by_type, update, values};
 use crate::nn::tensor_file;
 use crate::store::Record;
@@ -39,9 +40,17 @@ impl<const N: usize> Slots<N> {
     pub(super) fn step<R: Rule<N>>(
         &mut self,
         gradients: &GradStore,
-        mut rule: impl FnMut(&Var, &Tensor) -> Result<R>,
+        mut rule: impl FnMut(&Var, &Tensor) -> Result<R> + Send,
     ) -> Result<()> {
         self.steps += 1;
+        in_pool(|| self.update(gradients, &mut rule))
+    }
+
+    fn update<R: Rule<N>>(
+        &mut self,
+        gradients: &GradStore,
+        rule: &mut impl FnMut(&Var, &Tensor) -> Result<R>,
+    ) -> Result<()> {
         for (parameter, slot) in self.parameters.iter().zip(&mut self.states) {
             let Some(gradient) = gradients.get(parameter) else { continue };
             let rule = rule(parameter, gradient)?;
@@ -157,6 +166,12 @@ fn pass<T: Element, R: Rule<N>, const N: usize>(
     state: Vec<&mut [T]>,
     g: &[T],
 ) -> Backend<()> {
+    if g.len() <= STRETCH {
+        if let Ok(state) = state.try_into() {
+            Arch::new().dispatch(Stretch { rule, p, state, g });
+        }
+        return Ok(());
+    }
     let count = g.len().div_ceil(STRETCH);
     // stretch after stretch of the parameter, of each state and of the gradient
     let mut states: Vec<Vec<&mut [T]>> = (0..count).map(|_| Vec::with_capacity(N)).collect();

@@ -18,7 +18,7 @@ use std::ops::Range;
 const WEIGHT_CHUNKS: usize = 16;
 /// Weights from which on threads share the outputs, so many at a time.
 const LARGE_WEIGHT: usize = 1 << 17;
-const OUTPUTS: usize = 64;
+const OUTPUTS: usize = 128;
 
 /// y = x * weight (+ bias). x: `[n, c, h, w]`, weight: `[o, c / groups, kh, kw]`, bias: `[o]`.
 pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
