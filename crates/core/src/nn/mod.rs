@@ -8,6 +8,7 @@
 //! | [`Params::var_builder`] | candle-nn's layers and models on our parameters |
 //! | [`layers`] | [`Linear`], [`Conv2d`], [`ConvTranspose2d`], [`BatchNorm`], [`LayerNorm`], [`GroupNorm`] |
 //! | [`mlp`], [`resnet`] | the networks made of them |
+//! | [`critic`] | a critic with a trainable input gradient, the penalties of WGAN-GP and R1 |
 //! | [`backward`] | the gradients of a loss |
 //! | [`check`] | backward passes against central differences |
 //!
@@ -37,6 +38,7 @@
 //! ```
 
 pub mod check;
+pub mod critic;
 pub mod init;
 pub mod layers;
 pub mod mlp;
@@ -46,6 +48,7 @@ pub mod resnet;
 pub(crate) mod tensor_file;
 mod var_builder;
 
+pub use critic::Critic;
 pub use init::Init;
 pub use layers::{BatchNorm, Conv2d, ConvSpec, ConvTranspose2d, GroupNorm, LayerNorm, Linear, Mode};
 pub use mlp::Mlp;

@@ -130,6 +130,15 @@ impl Conv2d {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         ops::conv2d_with(x, &self.weight, self.bias.as_ref(), self.spec.options())
     }
+
+    /// The gradient of an input of `size` (height, width) as a forward pass; see [`ops::conv2d_input_gradient`].
+    /// dy: `[n, outputs, oh, ow]`. Returns `[n, inputs, height, width]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when dy does not fit.
+    pub fn input_gradient(&self, dy: &Tensor, size: [usize; 2]) -> Result<Tensor> {
+        ops::conv2d_input_gradient(dy, &self.weight, size, self.spec.options())
+    }
 }
 
 /// A transposed convolution; see [`ops::conv_transpose2d_with`]. Tensors: `weight`

@@ -36,6 +36,15 @@ impl Linear {
         ops::linear(x, &self.weight, self.bias.as_ref())
     }
 
+    /// The gradient of the input as a forward pass, to be differentiated again. dy: `[n, outputs]`. Returns
+    /// `[n, inputs]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) when dy does not fit.
+    pub fn input_gradient(&self, dy: &Tensor) -> Result<Tensor> {
+        ops::linear(dy, &self.weight.t()?.contiguous()?, None)
+    }
+
     /// `[outputs, inputs]`
     pub fn weight(&self) -> &Tensor {
         &self.weight

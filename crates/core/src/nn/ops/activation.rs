@@ -80,9 +80,7 @@ pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
 /// ```
 pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
     float(x, "x")?;
-    if !(slope >= 0.0 && slope.is_finite()) {
-        return Err(Error::parameter("slope", slope, "a finite number of at least 0"));
-    }
+    check_slope(slope)?;
     if !x.device().is_cpu() {
         return Ok((x.relu()? - (x.neg()?.relu()? * slope)?)?);
     }
@@ -96,6 +94,46 @@ pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
             tensor(map2(&values::<T>(y)?, &values(dy)?, passed), y.shape()).map(Some)
         })
     })?)
+}
+
+/// dy where x is positive, slope·dy elsewhere: the backward pass of [`leaky_relu`] as a forward pass, so that a gradient
+/// can be written down and differentiated again. x, dy: any shape, the same. Differentiable in dy; in x its
+/// derivative is 0 but where x is 0.
+///
+/// # Errors
+/// [`Error::Shape`] when shapes or element types differ, [`Error::Parameter`] as for `leaky_relu`.
+///
+/// ```
+/// use unsup_core::candle::{Device, Tensor};
+/// use unsup_core::nn::ops;
+/// let (x, dy) = (Tensor::new(&[-2_f32, 3.], &Device::Cpu)?, Tensor::new(&[8_f32, 8.], &Device::Cpu)?);
+/// assert_eq!(ops::leaky_relu_gradient(&x, &dy, 0.25)?.to_vec1::<f32>()?, [2., 8.]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn leaky_relu_gradient(x: &Tensor, dy: &Tensor, slope: f64) -> Result<Tensor> {
+    float(x, "x")?;
+    shaped(dy, "dy", x.dims(), x)?;
+    check_slope(slope)?;
+    if !x.device().is_cpu() {
+        let positive = x.gt(0.0)?.to_dtype(x.dtype())?;
+        return Ok((dy * ((positive * (1.0 - slope))? + slope)?)?);
+    }
+    let (x, dy) = (&x.detach().contiguous()?, &dy.contiguous()?);
+    Ok(by_type!(x, T => {
+        let slope = T::of(slope);
+        let passed = move |x: T, dy: T| if x > T::of(0.0) { dy } else { slope * dy };
+        let y = map2(&values::<T>(x)?, &values(dy)?, passed);
+        record2("leaky_relu_gradient", [x, dy], (y, x.shape()), move |[x, _], _, dz| {
+            Ok([None, Some(tensor(map2(&values::<T>(x)?, &values(dz)?, passed), x.shape())?)])
+        })
+    })?)
+}
+
+fn check_slope(slope: f64) -> Result<()> {
+    if slope >= 0.0 && slope.is_finite() {
+        return Ok(());
+    }
+    Err(Error::parameter("slope", slope, "a finite number of at least 0"))
 }
 
 /// The hyperbolic tangent (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ). Any shape.

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`conv2d`], [`conv_transpose2d`], [`conv2d_weight_gradient`] | convolutions, each other's derivatives |
 //! | [`conv2d_with`] and its siblings | the same with [`ConvOptions`]: dilation and groups |
+//! | [`conv2d_input_gradient`], [`leaky_relu_gradient`] | backward passes to be differentiated again |
 //! | [`linear`] | x·Wᵀ + b |
 //! | [`batch_norm`], [`batch_norm_by`] | batch normalisation by the batch's or by given moments, with ReLU |
 //! | [`layer_norm`], [`group_norm`] | normalisation of each row, of each group of channels of an image |
@@ -48,13 +49,13 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
-pub use activation::{add_relu, leaky_relu, relu, sigmoid, tanh};
+pub use activation::{add_relu, leaky_relu, leaky_relu_gradient, relu, sigmoid, tanh};
 pub use average_pool::avg_pool2d;
 pub use batch_norm::{Moments, batch_norm, batch_norm_by};
 pub use bilinear::upsample_bilinear2d;
 pub use conv::{
-    ConvOptions, conv_transpose2d, conv_transpose2d_with, conv2d, conv2d_weight_gradient,
-    conv2d_weight_gradient_with, conv2d_with,
+    ConvOptions, conv_transpose2d, conv_transpose2d_with, conv2d, conv2d_input_gradient,
+    conv2d_weight_gradient, conv2d_weight_gradient_with, conv2d_with,
 };
 pub use dropout::dropout;
 pub use gated::{gelu, silu};

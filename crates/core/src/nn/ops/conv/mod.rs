@@ -148,6 +148,56 @@ pub fn conv_transpose2d_with(
     with_bias(y, bias)
 }
 
+/// The input gradient of [`conv2d_with`] as a forward pass, for inputs of `height` x `width` pixels: what
+/// [`conv_transpose2d_with`] is, where its output padding can name only some sizes. dy: `[n, o, oh, ow]`, weight:
+/// `[o, c / groups, kh, kw]`. Returns `[n, c, height, width]`. Differentiable in dy and weight.
+///
+/// # Errors
+/// [`Error::Shape`] when shapes or element types do not fit, [`Error::Parameter`] for a stride,
+/// dilation or groups of 0, or groups that do not divide the outputs.
+///
+/// ```
+/// use unsup_core::candle::{Device, Tensor};
+/// use unsup_core::nn::ops::{self, ConvOptions};
+/// let dy = Tensor::new(&[[[[1_f32, 10.]]]], &Device::Cpu)?;
+/// let weight = Tensor::new(&[[[[1_f32, 2.]]]], &Device::Cpu)?;
+/// let dx = ops::conv2d_input_gradient(&dy, &weight, [2, 3], ConvOptions::new().stride(2).padding(0));
+/// assert!(dx.is_err(), "3 columns make one output, not two");
+/// let dx = ops::conv2d_input_gradient(&dy, &weight, [2, 5], ConvOptions::new().stride(2))?;
+/// assert_eq!(dx.flatten_all()?.to_vec1::<f32>()?, [1., 2., 10., 20., 0., 0., 0., 0., 0., 0.]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn conv2d_input_gradient(
+    dy: &Tensor,
+    weight: &Tensor,
+    [height, width]: [usize; 2],
+    options: ConvOptions,
+) -> Result<Tensor> {
+    let (&[n, o, _, _], &[_, group_channels, kh, kw]) = (dy.dims(), weight.dims()) else {
+        let found = format!("dy {:?} and weight {:?}", dy.dims(), weight.dims());
+        return Err(Error::shape(
+            "an input gradient",
+            "dy [n, o, oh, ow] and weight [o, c / groups, kh, kw]",
+            found,
+        ));
+    };
+    let x = [n, group_channels.saturating_mul(options.groups), height, width];
+    let g = Geometry::of_forward(&x, &[o, group_channels, kh, kw], options)?;
+    float(dy, "dy")?;
+    shaped(dy, "dy", &g.out_shape(), dy)?;
+    shaped(weight, "weight", &g.weight_shape(), dy)?;
+    if !dy.device().is_cpu() {
+        // the largest size that these outputs come from, cut
+        let options = options.output_padding(options.stride - 1);
+        let dx = composed::conv_transpose2d(dy, weight, options)?;
+        let (missing_rows, missing_columns) =
+            (height.saturating_sub(dx.dim(2)?), width.saturating_sub(dx.dim(3)?));
+        let dx = dx.pad_with_zeros(2, 0, missing_rows)?.pad_with_zeros(3, 0, missing_columns)?;
+        return Ok(dx.narrow(2, 0, height)?.narrow(3, 0, width)?);
+    }
+    Ok(by_type!(dy, T => recorded::transposed::<T>(&g, &dy.contiguous()?, &weight.contiguous()?))?)
+}
+
 /// The weight gradient of [`conv2d`] as a forward pass. x: `[n, c, h, w]`, y (a gradient of the output):
 /// `[n, o, oh, ow]`. Returns `[o, c, kh, kw]` for the `kernel` [kh, kw]. Differentiable in x and y
 /// in main memory; elsewhere candle's own convolution computes it.
