@@ -2,6 +2,7 @@
 
 use super::geometry::Geometry;
 use crate::nn::ops::element::Element;
+use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
 /// Writes the inputs of every output pixel of a tile as columns: `columns` [taps, pixels], pixels
@@ -11,17 +12,123 @@ pub(super) fn im2col<T: Element>(g: &Geometry, x: &[T], rows: Range<usize>, colu
     let (images, tile) = (x.len() / image.max(1), rows.len() * g.out_width);
     // every value is written below, so stale ones need no clearing
     columns.resize(g.taps() * images * tile, T::zero());
+    if g.stride > 1 {
+        return T::with_scratch(|phases| Arch::new().dispatch(Strided { g, x, rows, columns, phases }));
+    }
     for_taps(g, |tap, channel, ky, kx| {
         let row = &mut columns[tap * images * tile..(tap + 1) * images * tile];
         for (i, out) in row.chunks_exact_mut(tile.max(1)).enumerate() {
             let plane = &x[i * image + channel * g.in_pixels()..][..g.in_pixels()];
-            if g.stride == 1 && g.out_width == g.width {
+            if g.out_width == g.width {
                 shifted_plane(g, plane, rows.clone(), ky, kx, out);
             } else {
-                strided_plane(g, plane, rows.clone(), ky, kx, out);
+                cut_plane(g, plane, rows.clone(), ky, kx, out);
             }
         }
     });
+}
+
+/// Strides above 1: each plane is first taken apart into stride² planes of every stride-th row and column, with the
+/// padding around it, in which the values of a tap lie side by side.
+struct Strided<'a, T> {
+    g: &'a Geometry,
+    x: &'a [T],
+    rows: Range<usize>,
+    columns: &'a mut [T],
+    phases: &'a mut Vec<T>,
+}
+
+/// Values copied at a time.
+const LANES: usize = 8;
+
+impl<T: Element> WithSimd for Strided<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Strided { g, x, rows, columns, phases } = self;
+        let ([kh, kw], stride) = (g.kernel, g.stride);
+        let (image, area) = (g.in_channels * g.in_pixels(), kh * kw);
+        let (images, tile) = (x.len() / image.max(1), rows.len() * g.out_width);
+        // lines and columns of a phase that the tile's outputs see
+        let lines = rows.len() + (kh - 1) * g.dilation / stride;
+        let width = g.out_width + (kw - 1) * g.dilation / stride;
+        let line_stride = width + 2 * LANES;
+        let phase = lines * line_stride;
+        phases.clear();
+        phases.resize(stride * stride * phase + LANES, T::zero());
+        for channel in 0..g.in_channels {
+            for i in 0..images {
+                let plane = &x[i * image + channel * g.in_pixels()..][..g.in_pixels()];
+                // a kernel smaller than the stride sees only some phases
+                let seen = (0..stride * lines).filter(|line| line % stride <= (kh - 1) * g.dilation);
+                for line in seen {
+                    let to = &mut phases[line % stride * stride * phase + line / stride * line_stride..];
+                    match (rows.start * stride + line).checked_sub(g.padding).filter(|&y| y < g.height) {
+                        Some(y) => take_apart(g, &plane[y * g.width..][..g.width], to, phase, width),
+                        None => (0..stride).for_each(|part| to[part * phase..][..width].fill(T::zero())),
+                    }
+                }
+                for tap in 0..area {
+                    let (ky, kx) = (tap / kw * g.dilation, tap % kw * g.dilation);
+                    let from = (ky % stride * stride + kx % stride) * phase
+                        + ky / stride * line_stride
+                        + kx / stride;
+                    let out = &mut columns[((channel * area + tap) * images + i) * tile..][..tile];
+                    copy_lines(&phases[from..], line_stride, out, g.out_width);
+                }
+            }
+        }
+    }
+}
+
+/// Writes column s·X + part − padding of a line to place X of each part's line, the parts `phase` apart; zeros where there
+/// is no such column.
+#[inline(always)]
+fn take_apart<T: Element>(g: &Geometry, from: &[T], to: &mut [T], phase: usize, width: usize) {
+    let stride = g.stride;
+    for part in 0..stride.min((g.kernel[1] - 1) * g.dilation + 1) {
+        let to = &mut to[part * phase..][..width + LANES];
+        let before = g.padding.saturating_sub(part).div_ceil(stride).min(width);
+        let first = before * stride + part - g.padding.min(before * stride + part);
+        let from = &from[first.min(from.len())..];
+        let inside = from.len().div_ceil(stride).min(width - before);
+        let mut done = 0;
+        if stride == 2 {
+            for (to, from) in to[before..].chunks_exact_mut(LANES).zip(from.chunks_exact(2 * LANES)) {
+                for l in 0..LANES {
+                    to[l] = from[2 * l];
+                }
+                done += LANES;
+            }
+        }
+        for at in done..inside {
+            to[before + at] = from[at * stride];
+        }
+        to[..before].fill(T::zero());
+        to[before + inside.min(width - before)..width].fill(T::zero());
+    }
+}
+
+/// Copies lines of `width` values that lie `stride` apart to one after the other. What is beyond the end of a line, the
+/// next one writes over.
+#[inline(always)]
+fn copy_lines<T: Element>(from: &[T], stride: usize, out: &mut [T], width: usize) {
+    let lines = out.len() / width.max(1);
+    for line in 0..lines {
+        let (from, out) = (&from[line * stride..], &mut out[line * width..]);
+        if line + 1 == lines || out.len() < width + LANES {
+            out[..width].copy_from_slice(&from[..width]);
+            continue;
+        }
+        for start in (0..width).step_by(LANES) {
+            if let (Some(out), Some(from)) =
+                (out[start..].first_chunk_mut::<LANES>(), from[start..].first_chunk::<LANES>())
+            {
+                *out = *from;
+            }
+        }
+    }
 }
 
 /// Adds columns back to where they came from: the transpose of [`im2col`].
@@ -106,15 +213,8 @@ fn clear_columns<T: Element>(out: &mut [T], width: usize, inside: Range<usize>) 
     }
 }
 
-/// Any stride: row by row.
-fn strided_plane<T: Element>(
-    g: &Geometry,
-    plane: &[T],
-    rows: Range<usize>,
-    ky: usize,
-    kx: usize,
-    out: &mut [T],
-) {
+/// Stride 1 and another width: row by row.
+fn cut_plane<T: Element>(g: &Geometry, plane: &[T], rows: Range<usize>, ky: usize, kx: usize, out: &mut [T]) {
     let inside = inside(g.out_width, g.width, g.stride, g.padding, kx);
     for (oy, out) in rows.zip(out.chunks_exact_mut(g.out_width)) {
         let y = (oy * g.stride + ky).wrapping_sub(g.padding);
@@ -124,11 +224,7 @@ fn strided_plane<T: Element>(
         }
         let first = y * g.width + inside.start * g.stride + kx - g.padding;
         let out = &mut out[inside.clone()];
-        if g.stride == 1 {
-            out.copy_from_slice(&plane[first..][..out.len()]);
-        } else {
-            out.iter_mut().zip(plane[first..].iter().step_by(g.stride)).for_each(|(o, &v)| *o = v);
-        }
+        out.copy_from_slice(&plane[first..][..out.len()]);
     }
     clear_columns(out, g.out_width, inside);
 }
