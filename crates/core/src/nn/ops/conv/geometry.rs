@@ -126,6 +126,23 @@ impl Geometry {
         self.out_channels / self.groups
     }
 
+    /// Whether each kernel covers its whole image once: a linear layer of flattened images.
+    pub(crate) fn is_dense(&self) -> bool {
+        self.kernel == [self.height, self.width]
+            && self.padding == 0
+            && self.dilation == 1
+            && self.groups == 1
+    }
+
+    /// Values of an image, and of an output image.
+    pub(crate) fn in_image(&self) -> usize {
+        self.in_channels * self.in_pixels()
+    }
+
+    pub(crate) fn out_image(&self) -> usize {
+        self.out_channels * self.out_pixels()
+    }
+
     pub(crate) fn in_pixels(&self) -> usize {
         self.height * self.width
     }

@@ -8,7 +8,7 @@
 use super::geometry::Geometry;
 use super::unroll::{col2im, im2col};
 use super::winograd;
-use crate::math::gemm::{Mat, multiply};
+use crate::math::gemm::{Mat, multiply, product};
 use crate::nn::ops::element::Element;
 use crate::nn::ops::reduce::pieces;
 use rayon::prelude::*;
@@ -16,16 +16,22 @@ use std::ops::Range;
 
 /// Chunks of images whose weight gradients are summed apart.
 const WEIGHT_CHUNKS: usize = 16;
-/// Weights from which on threads share the outputs, so many at a time.
+/// Weights from which on threads share the outputs instead.
 const LARGE_WEIGHT: usize = 1 << 17;
-const OUTPUTS: usize = 128;
 
 /// y = x * weight (+ bias). x: `[n, c, h, w]`, weight: `[o, c / groups, kh, kw]`, bias: `[o]`.
 pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
     if winograd::suits(g) {
         return winograd::forward(g, x, weight, false, bias);
     }
-    let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
+    if g.is_dense() {
+        let mut y = product(Mat::new(x, g.images, g.taps()), Mat::new(weight, g.out_channels, g.taps()).t());
+        if let Some(bias) = bias {
+            y.chunks_exact_mut(bias.len()).for_each(|y| y.iter_mut().zip(bias).for_each(|(y, &b)| *y += b));
+        }
+        return y;
+    }
+    let (in_image, out_image) = (g.in_image(), g.out_image());
     pieces(g.images * out_image, g.images_per_tile() * out_image, |i, out| {
         let images = out.len() / out_image;
         let x = &x[i * g.images_per_tile() * in_image..][..images * in_image];
@@ -64,13 +70,16 @@ pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Opt
 /// The gradient of x from the gradient of y, which is also the transposed convolution of y.
 /// y: `[n, o, oh, ow]`, weight: `[o, c / groups, kh, kw]`. Returns `[n, c, h, w]`.
 pub(super) fn input_gradient<T: Element>(g: &Geometry, y: &[T], weight: &[T]) -> Vec<T> {
+    if g.is_dense() {
+        return product(Mat::new(y, g.images, g.out_channels), Mat::new(weight, g.out_channels, g.taps()));
+    }
     if let Some(flipped) = g.flipped() {
         if winograd::suits(&flipped) {
             return winograd::forward(&flipped, y, weight, true, None);
         }
         return forward(&flipped, y, &flip(g, weight), None);
     }
-    let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
+    let (in_image, out_image) = (g.in_image(), g.out_image());
     pieces(g.images * in_image, g.images_per_tile() * in_image, |i, x| {
         let images = x.len() / in_image;
         let y = &y[i * g.images_per_tile() * out_image..][..images * out_image];
@@ -78,7 +87,7 @@ pub(super) fn input_gradient<T: Element>(g: &Geometry, y: &[T], weight: &[T]) ->
             for rows in g.row_tiles() {
                 let pixels = images * rows.len() * g.out_width;
                 columns.resize(g.taps() * pixels, T::zero());
-                with_rows(g, y, images, 0..g.out_channels, rows.start, pixels, |y| {
+                with_rows(g, y, images, rows.start, pixels, |y| {
                     for group in 0..g.groups {
                         let columns = &mut columns[group * g.group_taps() * pixels..];
                         let weight = weight_of(g, weight, group).t();
@@ -103,17 +112,14 @@ pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], y: &[T]) -> Vec
     if winograd::suits(g) {
         return winograd::weight_gradient(g, x, y);
     }
-    let size = g.out_channels * g.group_taps();
-    let together = g.images_per_tile();
-    if g.groups == 1 && size > LARGE_WEIGHT {
-        // sums of chunks of images would be many times the weight: threads share the outputs instead
-        return pieces(size, OUTPUTS * g.taps(), |i, part| {
-            let outputs = i * OUTPUTS..g.out_channels.min((i + 1) * OUTPUTS);
-            for first in (0..g.images).step_by(together) {
-                add_weight_gradient(g, x, y, first..g.images.min(first + together), outputs.clone(), part);
-            }
-        });
+    if g.is_dense() {
+        return product(Mat::new(y, g.images, g.out_channels).t(), Mat::new(x, g.images, g.taps()));
     }
+    let size = g.out_channels * g.group_taps();
+    if g.groups == 1 && size > LARGE_WEIGHT {
+        return large_weight_gradient(g, x, y);
+    }
+    let together = g.images_per_tile();
     let per_chunk = g.images.div_ceil(together).div_ceil(WEIGHT_CHUNKS).max(1) * together;
     let parts: Vec<Vec<T>> = (0..g.images.div_ceil(per_chunk))
         .into_par_iter()
@@ -121,8 +127,22 @@ pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], y: &[T]) -> Vec
             let mut part = vec![T::zero(); size];
             let last = g.images.min((chunk + 1) * per_chunk);
             for first in (chunk * per_chunk..last).step_by(together) {
-                let images = first..last.min(first + together);
-                add_weight_gradient(g, x, y, images, 0..g.out_channels, &mut part);
+                let images = last.min(first + together) - first;
+                let x = &x[first * g.in_image()..][..images * g.in_image()];
+                let y = &y[first * g.out_image()..][..images * g.out_image()];
+                T::with_scratch(|columns| {
+                    for rows in g.row_tiles() {
+                        im2col(g, x, rows.clone(), columns);
+                        let pixels = images * rows.len() * g.out_width;
+                        with_rows(g, y, images, rows.start, pixels, |y| {
+                            for group in 0..g.groups {
+                                let part = &mut part[group * g.group_outputs() * g.group_taps()..];
+                                let columns = taps_of(g, columns, pixels, group).t();
+                                multiply(part, g.group_taps(), true, outputs_of(g, y, group), columns);
+                            }
+                        });
+                    }
+                });
             }
             part
         })
@@ -130,33 +150,52 @@ pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], y: &[T]) -> Vec
     sum_in_order(parts, size)
 }
 
-/// Adds what some images (no more than a tile) say about the weights of some outputs.
-fn add_weight_gradient<T: Element>(
-    g: &Geometry,
-    x: &[T],
-    y: &[T],
-    images: Range<usize>,
-    outputs: Range<usize>,
-    part: &mut [T],
-) {
-    let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
-    let x = &x[images.start * in_image..images.end * in_image];
-    let y = &y[images.start * out_image..images.end * out_image];
-    T::with_scratch(|columns| {
-        for rows in g.row_tiles() {
-            im2col(g, x, rows.clone(), columns);
-            let pixels = images.len() * rows.len() * g.out_width;
-            with_rows(g, y, images.len(), outputs.clone(), rows.start, pixels, |y| {
-                for group in 0..g.groups {
-                    let first = (group * g.group_outputs()).max(outputs.start) - outputs.start;
-                    let last = ((group + 1) * g.group_outputs()).min(outputs.end) - outputs.start;
-                    let part = &mut part[first * g.group_taps()..];
-                    let columns = taps_of(g, columns, pixels, group).t();
-                    multiply(part, g.group_taps(), true, y.rows(first..last), columns);
+/// The same where sums of chunks of images would be many times the images themselves: tiles are unrolled first, then
+/// threads share the taps.
+fn large_weight_gradient<T: Element>(g: &Geometry, x: &[T], y: &[T]) -> Vec<T> {
+    // taps at a time, and unrolled values that are kept: both for the outer caches
+    const TAPS: usize = 256;
+    const UNROLLED: usize = 1 << 22;
+    let mut tiles = Vec::new();
+    for first in (0..g.images).step_by(g.images_per_tile()) {
+        let images = g.images_per_tile().min(g.images - first);
+        tiles.extend(g.row_tiles().map(|rows| (first, images, rows)));
+    }
+    let pixels = |(_, images, rows): &(usize, usize, Range<usize>)| images * rows.len() * g.out_width;
+    let largest = tiles.iter().map(pixels).max().unwrap_or(1);
+    let together = (UNROLLED / (g.taps() * largest).max(1)).max(4);
+    let mut unrolled = vec![(Vec::new(), Vec::new()); together.min(tiles.len())];
+    // block after block of taps, in each [o, taps of the block]
+    let mut sums = vec![T::zero(); g.out_channels * g.taps()];
+    for tiles in tiles.chunks(together) {
+        unrolled.par_iter_mut().zip(tiles).for_each(|((columns, gradients), tile)| {
+            let (first, images, rows) = tile;
+            im2col(g, &x[first * g.in_image()..][..images * g.in_image()], rows.clone(), columns);
+            gradients.clear();
+            for channel in 0..g.out_channels {
+                for image in *first..first + images {
+                    let start =
+                        (image * g.out_channels + channel) * g.out_pixels() + rows.start * g.out_width;
+                    gradients.extend_from_slice(&y[start..][..rows.len() * g.out_width]);
                 }
-            });
+            }
+        });
+        sums.par_chunks_mut(TAPS * g.out_channels).enumerate().for_each(|(block, sums)| {
+            let width = sums.len() / g.out_channels;
+            for ((columns, gradients), tile) in unrolled.iter().zip(tiles) {
+                let gradients = Mat::new(gradients, g.out_channels, pixels(tile));
+                let columns =
+                    Mat::new(columns, g.taps(), pixels(tile)).rows(block * TAPS..block * TAPS + width);
+                multiply(sums, width, true, gradients, columns.t());
+            }
+        });
+    }
+    pieces(sums.len(), g.taps(), |output, out| {
+        for (block, out) in out.chunks_mut(TAPS).enumerate() {
+            let sums = &sums[block * TAPS * g.out_channels..];
+            out.copy_from_slice(&sums[output * out.len()..][..out.len()]);
         }
-    });
+    })
 }
 
 fn sum_in_order<T: Element>(parts: Vec<Vec<T>>, size: usize) -> Vec<T> {
@@ -188,26 +227,29 @@ fn with_rows<T: Element>(
     g: &Geometry,
     y: &[T],
     images: usize,
-    outputs: Range<usize>,
     row: usize,
     pixels: usize,
     f: impl FnOnce(Mat<'_, T>),
 ) {
     if images == 1 {
-        let start = outputs.start * g.out_pixels() + row * g.out_width;
-        return f(Mat::strided(&y[start..], outputs.len(), pixels, g.out_pixels()));
+        return f(Mat::strided(&y[row * g.out_width..], g.out_channels, pixels, g.out_pixels()));
     }
     T::with_scratch(|gathered| {
         gathered.clear();
-        for channel in outputs.clone() {
+        for channel in 0..g.out_channels {
             for image in 0..images {
                 gathered.extend_from_slice(
                     &y[(image * g.out_channels + channel) * g.out_pixels()..][..g.out_pixels()],
                 );
             }
         }
-        f(Mat::new(gathered, outputs.len(), pixels));
+        f(Mat::new(gathered, g.out_channels, pixels));
     });
+}
+
+/// The rows of a group in the tile y [o, pixels].
+fn outputs_of<'a, T: Element>(g: &Geometry, y: Mat<'a, T>, group: usize) -> Mat<'a, T> {
+    y.rows(group * g.group_outputs()..(group + 1) * g.group_outputs())
 }
 
 /// The weight of a group as a matrix `[outputs, taps]`.

@@ -3,7 +3,7 @@
 use super::*;
 
 /// (x, weight as `[o, c, kh, kw]`, stride, padding)
-const CONVOLUTIONS: [([usize; 4], [usize; 4], usize, usize); 11] = [
+const CONVOLUTIONS: [([usize; 4], [usize; 4], usize, usize); 13] = [
     ([2, 3, 5, 7], [4, 3, 3, 3], 1, 1),
     ([2, 3, 6, 7], [2, 3, 3, 3], 2, 1), // H and W of different parity
     ([3, 1, 7, 4], [2, 1, 3, 2], 1, 0),
@@ -14,6 +14,8 @@ const CONVOLUTIONS: [([usize; 4], [usize; 4], usize, usize); 11] = [
     ([1, 1, 29, 11], [2, 1, 4, 3], 2, 1),
     ([2, 1, 1, 1], [1, 1, 7, 7], 1, 3), // taps that reach over the whole image
     ([1, 2, 3, 1], [2, 2, 5, 5], 1, 2),
+    ([3, 2, 3, 4], [3, 2, 3, 4], 1, 0),   // kernels as large as the image
+    ([2, 1, 7, 9], [1, 1, 1, 3], 4, 1),   // a kernel smaller than the stride
     ([130, 1, 2, 2], [1, 1, 3, 3], 1, 1), // many images to a tile, and a remainder
 ];
 
