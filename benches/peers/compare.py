@@ -42,9 +42,9 @@ PAUSE = 0.3  # OpenBLAS and OpenMP threads spin for a while after their work: th
 
 
 def reading(run):
-    """The median of runs back to back for 0.2 seconds, at most 9: a workload of milliseconds is not read while cores wake up."""
+    """The median of runs back to back for 0.2 seconds, at most 99: a workload of milliseconds is not read while cores wake up."""
     runs = [run()]
-    while sum(seconds for seconds, _ in runs) < 0.2 and len(runs) < 9:
+    while sum(seconds for seconds, _ in runs) < 0.2 and len(runs) < 99:
         runs.append(run())
     return statistics.median(seconds for seconds, _ in runs), runs[0][1]
 

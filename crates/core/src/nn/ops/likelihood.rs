@@ -116,7 +116,7 @@ pub fn bernoulli_log_likelihood(x: &Tensor, logits: &Tensor) -> Result<Tensor> {
                 }
             });
             let dx = if x.track_op() {
-                let dx = map_rows(&l_, width, |i, l, dx| dx.iter_mut().zip(l).for_each(|(dx, &l)| *dx = l * dy[i]));
+                let dx = map_rows(&l_, width, #[inline(always)] |i, l, dx| dx.iter_mut().zip(l).for_each(|(dx, &l)| *dx = l * dy[i]));
                 Some(tensor(dx, x.shape())?)
             } else {
                 None

@@ -62,13 +62,13 @@ pub fn log_softmax(x: &Tensor) -> Result<Tensor> {
     }
     let x = &x.contiguous()?;
     Ok(by_type!(x, T => {
-        let y = map_rows(&values::<T>(x)?, k, |_, x, y| {
+        let y = map_rows(&values::<T>(x)?, k, #[inline(always)] |_, x, y| {
             let total = T::of(log_sum_exp(x));
             y.iter_mut().zip(x).for_each(|(y, &x)| *y = x - total);
         });
         record1("log_softmax", x, (y, x.shape()), move |_, y, dy| {
             let dy = values::<T>(dy)?;
-            let dx = map_rows(&values::<T>(y)?, k, |i, y, dx| {
+            let dx = map_rows(&values::<T>(y)?, k, #[inline(always)] |i, y, dx| {
                 let dy = &dy[i * k..(i + 1) * k];
                 let total = T::of(sum(dy, #[inline(always)] |g| g));
                 for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
@@ -123,7 +123,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
         drop(x);
         record1("cross_entropy", logits, (vec![T::of(loss)], ()), move |logits, _, dy| {
             let weight = T::of(values::<T>(dy)?[0].f64() / n as f64);
-            let dx = map_rows(&values::<T>(logits)?, k, |i, x, dx| {
+            let dx = map_rows(&values::<T>(logits)?, k, #[inline(always)] |i, x, dx| {
                 let total = T::of(totals[i]);
                 dx.iter_mut().zip(x).for_each(#[inline(always)] |(dx, &x)| *dx = (x - total).fast_exp() * weight);
                 dx[chosen[i] as usize] -= weight;
@@ -148,13 +148,13 @@ pub fn normalize_rows(x: &Tensor) -> Result<Tensor> {
         let inverse_length = |row: &[T]| {
             T::of(1.0 / (sum(row, #[inline(always)] |v| v * v) + TINY).sqrt())
         };
-        let y = map_rows(&values::<T>(x)?, d, |_, x, y| {
+        let y = map_rows(&values::<T>(x)?, d, #[inline(always)] |_, x, y| {
             let inverse = inverse_length(x);
             y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * inverse);
         });
         record1("normalize_rows", x, (y, x.shape()), move |x, y, dy| {
             let (y, dy) = (values::<T>(y)?, values::<T>(dy)?);
-            let dx = map_rows(&values::<T>(x)?, d, |i, x, dx| {
+            let dx = map_rows(&values::<T>(x)?, d, #[inline(always)] |i, x, dx| {
                 let (y, dy) = (&y[i * d..(i + 1) * d], &dy[i * d..(i + 1) * d]);
                 let inverse = inverse_length(x);
                 let along = T::of(y.iter().zip(dy).map(|(y, dy)| y.f64() * dy.f64()).sum());
