@@ -54,4 +54,4 @@ pub use layers::{BatchNorm, Conv2d, ConvSpec, ConvTranspose2d, GroupNorm, LayerN
 pub use mlp::Mlp;
 pub use ops::record::backward;
 pub use params::Params;
-pub use resnet::{BasicBlock, ResNet, ResNetSpec};
+pub use resnet::{BasicBlock, BlockKind, BottleneckBlock, ResNet, ResNetSpec, Stem};

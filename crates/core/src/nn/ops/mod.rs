@@ -8,7 +8,7 @@
 //! | [`linear`] | x·Wᵀ + b |
 //! | [`batch_norm`], [`batch_norm_by`] | batch normalisation by the batch's or by given moments, with ReLU |
 //! | [`layer_norm`], [`group_norm`] | normalisation of each row, of each group of channels of an image |
-//! | [`max_pool2d`], [`avg_pool2d`], [`global_average_pool`] | pooling |
+//! | [`max_pool2d`], [`max_pool2d_with`], [`avg_pool2d`], [`global_average_pool`] | pooling |
 //! | [`upsample_nearest2d`], [`upsample_bilinear2d`] | images made larger |
 //! | [`dropout`] | values set to zero at random |
 //! | [`sum_axes`], [`mean_axes`] | sums and means over any axes |
@@ -39,6 +39,7 @@ mod group_norm;
 mod layer_norm;
 mod likelihood;
 mod linear;
+mod max_pool;
 mod normal;
 mod pool;
 pub(crate) mod record;
@@ -65,7 +66,8 @@ pub use likelihood::{
     bce_with_logits, bernoulli_log_likelihood, gaussian_log_likelihood, mean_squared_error,
 };
 pub use linear::linear;
-pub use pool::{global_average_pool, max_pool2d, upsample_nearest2d};
+pub use max_pool::{max_pool2d, max_pool2d_with};
+pub use pool::{global_average_pool, upsample_nearest2d};
 pub use reduce::add_channels;
 pub use softmax::{cross_entropy, log_softmax, normalize_rows};
 pub use sums::{mean_axes, sum_axes};

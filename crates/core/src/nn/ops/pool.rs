@@ -1,8 +1,8 @@
-//! Pooling and nearest-neighbour upsampling.
+//! Global pooling and nearest-neighbour upsampling.
 
 use super::element::{Element, by_type, float, tensor, values};
 use super::record::record1;
-use super::reduce::{STRETCH, pieces, sum};
+use super::reduce::{pieces, sum};
 use crate::{Error, Float, Result};
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -27,57 +27,6 @@ pub(super) fn windowed(x: &Tensor, kernel: usize, stride: usize) -> Result<[usiz
         return Err(Error::shape("x", format!("at least {kernel} x {kernel} pixels"), found));
     }
     Ok([n, c, h, w])
-}
-
-/// The largest value of each window, without padding. x: `[n, c, h, w]`. Returns `[n, c, oh, ow]` with
-/// oh = ⌊(h − kernel) / stride⌋ + 1. Of equal values the first in the window gets the gradient.
-///
-/// # Errors
-/// [`Error::Shape`] when x is not a batch of images at least as large as the window,
-/// [`Error::Parameter`] for a kernel or stride of 0, or when kernel and stride differ on a device
-/// other than the CPU, where no correct gradient is at hand.
-pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
-    let [n, c, h, w] = windowed(x, kernel, stride)?;
-    let (oh, ow) = ((h - kernel) / stride + 1, (w - kernel) / stride + 1);
-    if !x.device().is_cpu() {
-        if kernel != stride {
-            return Err(Error::parameter("stride", stride, "the kernel's size on this device"));
-        }
-        // candle's own max-pool has a wrong gradient; a maximum over split axes has the right one
-        let x = x.narrow(2, 0, oh * kernel)?.narrow(3, 0, ow * kernel)?.contiguous()?;
-        return Ok(x.reshape(&[n, c, oh, kernel, ow, kernel][..])?.max(5)?.max(3)?);
-    }
-    let x = &x.contiguous()?;
-    Ok(by_type!(x, T => {
-        let x_ = values::<T>(x)?;
-        let mut y = vec![T::of(0.0); n * c * oh * ow];
-        let mut winners = vec![0_u32; y.len()];
-        let planes = y.par_chunks_mut(oh * ow).zip(winners.par_chunks_mut(oh * ow));
-        planes.zip(x_.par_chunks((h * w).max(1))).for_each(|((y, winners), x)| {
-            for (i, (y, winner)) in y.iter_mut().zip(winners).enumerate() {
-                let first = i / ow * stride * w + i % ow * stride;
-                (*y, *winner) = (x[first], first as u32);
-                for at in (0..kernel * kernel).map(|k| first + k / kernel * w + k % kernel) {
-                    if x[at] > *y || x[at].is_nan() {
-                        (*y, *winner) = (x[at], at as u32);
-                    }
-                }
-            }
-        });
-        drop(x_);
-        record1("max_pool2d", x, (y, &[n, c, oh, ow]), move |x, _, dy| {
-            let dy = values::<T>(dy)?;
-            let together = (STRETCH / (h * w)).max(1); // planes
-            let dx = pieces(n * c * h * w, together * h * w, |i, dx: &mut [T]| {
-                let from = i * together * oh * ow;
-                let planes = dy[from..].chunks_exact(oh * ow).zip(winners[from..].chunks_exact(oh * ow));
-                for (dx, (dy, winners)) in dx.chunks_exact_mut(h * w).zip(planes) {
-                    winners.iter().zip(dy).for_each(|(&at, &dy)| dx[at as usize] += dy);
-                }
-            });
-            tensor(dx, x.shape()).map(Some)
-        })
-    })?)
 }
 
 /// The mean of each map. x: `[n, c, h, w]`. Returns `[n, c]`.
