@@ -19,11 +19,13 @@
 //! assert!(stop_after_ten.observe(&event).is_break());
 //! ```
 
+mod curve;
 mod history;
 mod json_lines;
 mod progress;
 mod tensorboard;
 
+pub use curve::Curve;
 pub use history::{History, Stop};
 pub use json_lines::JsonLines;
 pub use progress::ProgressBar;
@@ -44,6 +46,15 @@ pub enum Event<'a> {
         /// How many iterations there will be at most.
         total: usize,
     },
+    /// One step of an iteration of many is done: a chance to show that it moves, and to stop in its midst.
+    Step {
+        /// The name given at the start.
+        task: &'a str,
+        /// How many steps are done, over all iterations.
+        done: usize,
+        /// How many steps there will be at most.
+        total: usize,
+    },
     /// One iteration is done.
     Progress {
         /// The name given at the start.
@@ -53,6 +64,17 @@ pub enum Event<'a> {
         /// The objective after this iteration, in the method's own unit.
         objective: f64,
         /// The terms the objective is made of, or whatever else is worth watching.
+        terms: &'a [(&'a str, f64)],
+    },
+    /// What the rows that are kept aside say after an iteration.
+    Validated {
+        /// The name given at the start.
+        task: &'a str,
+        /// How many iterations are done.
+        done: usize,
+        /// The objective on those rows.
+        objective: f64,
+        /// Its terms.
         terms: &'a [(&'a str, f64)],
     },
     /// The piece of work is over.
@@ -115,7 +137,7 @@ impl Interrupt {
         Self::default()
     }
 
-    /// Turns it on: every fit that watches it ends after its current iteration.
+    /// Turns it on: every fit that watches it ends after its current step.
     pub fn stop(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

@@ -19,6 +19,8 @@
 //! ```
 
 mod element;
+#[cfg(feature = "nn")]
+mod tensor;
 
 pub use element::Element;
 

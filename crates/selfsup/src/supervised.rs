@@ -152,12 +152,15 @@ impl Supervised {
             .schedule(Schedule::cosine(self.learning_rate).warmup(0.1))
             .seed(self.seed);
         let mut optimizer = AdamW::new(params.trainable()).weight_decay(self.weight_decay);
-        let loss = |batch: &Batch<'_>| {
-            let seen = self.views.apply(&batch.select(x)?, self.seed.named("view").indexed(batch.step))?;
-            Ok(Loss::new(ops::cross_entropy(&network.scores(&seen, Mode::Train)?, &batch.select(&targets)?)?))
+        // the views of the next batches are drawn while a step runs
+        let views = |batch: &Batch<'_>| {
+            self.views.apply(&batch.select(x)?, self.seed.named("view").indexed(batch.number))
+        };
+        let loss = |seen: Tensor, batch: &Batch<'_>| {
+            Ok(Loss::new(ops::cross_entropy(&network.scores(&seen, batch.mode)?, &batch.select(&targets)?)?))
         };
         let training = trainer.resumable_if(checkpoint, &params).about(self)?;
-        let history = training.run(n, &mut optimizer, observer, loss)?;
+        let history = training.run_prepared(n, &mut optimizer, observer, views, loss)?;
         let params = params.snapshot()?;
         let network = Network::new(&self.encoder, classes, &params)?;
         Ok(SupervisedModel { spec: self.clone(), classes, params, network, history })

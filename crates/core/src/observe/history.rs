@@ -1,5 +1,6 @@
 //! What a fit remembers of itself: the objective after each iteration, and why it ended.
 
+use super::Curve;
 use serde::{Deserialize, Serialize};
 
 /// Why a fit ended.
@@ -12,20 +13,23 @@ pub enum Stop {
     IterationLimit,
     /// An observer asked for it.
     Interrupted,
+    /// The objective on the validation rows had not improved for as long as the patience lasts.
+    EarlyStopping,
 }
 
 /// The course of one fit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    objective: Vec<f64>,
-    #[serde(with = "nan_as_null")]
-    terms: Vec<(String, Vec<f64>)>,
+    #[serde(flatten)]
+    training: Curve,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    validation: Option<Curve>,
     stop: Stop,
 }
 
 impl Default for History {
     fn default() -> Self {
-        History { objective: Vec::new(), terms: Vec::new(), stop: Stop::IterationLimit }
+        History { training: Curve::default(), validation: None, stop: Stop::IterationLimit }
     }
 }
 
@@ -37,20 +41,12 @@ impl History {
 
     /// Appends one iteration. A term that was absent so far is filled up with NaN.
     pub fn record(&mut self, objective: f64, terms: &[(&str, f64)]) {
-        for &(name, value) in terms {
-            let at = match self.terms.iter().position(|(n, _)| n == name) {
-                Some(at) => at,
-                None => {
-                    self.terms.push((name.to_owned(), vec![f64::NAN; self.objective.len()]));
-                    self.terms.len() - 1
-                }
-            };
-            self.terms[at].1.push(value);
-        }
-        self.objective.push(objective);
-        for (_, values) in &mut self.terms {
-            values.resize(self.objective.len(), f64::NAN);
-        }
+        self.training.record(objective, terms);
+    }
+
+    /// Appends what the validation rows say after an iteration.
+    pub fn record_validation(&mut self, objective: f64, terms: &[(&str, f64)]) {
+        self.validation.get_or_insert_default().record(objective, terms);
     }
 
     /// States why the fit ended.
@@ -60,22 +56,27 @@ impl History {
 
     /// The objective after each iteration.
     pub fn objective(&self) -> &[f64] {
-        &self.objective
+        self.training.objective()
     }
 
     /// One of the objective's terms after each iteration, if there is a term of that name.
     pub fn term(&self, name: &str) -> Option<&[f64]> {
-        self.terms.iter().find(|(n, _)| n == name).map(|(_, values)| &values[..])
+        self.training.term(name)
     }
 
     /// The names of the terms, in the order they first appeared.
     pub fn term_names(&self) -> impl Iterator<Item = &str> {
-        self.terms.iter().map(|(name, _)| name.as_str())
+        self.training.term_names()
+    }
+
+    /// Objective and terms on rows that were not trained on, if the fit kept some aside.
+    pub fn validation(&self) -> Option<&Curve> {
+        self.validation.as_ref()
     }
 
     /// How many iterations were made.
     pub fn iterations(&self) -> usize {
-        self.objective.len()
+        self.training.iterations()
     }
 
     /// Why the fit ended.
@@ -89,26 +90,6 @@ impl History {
     }
 }
 
-/// JSON has no NaN, which stands for *not recorded* among the terms.
-mod nan_as_null {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    type Terms = Vec<(String, Vec<f64>)>;
-
-    pub(super) fn serialize<S: Serializer>(terms: &Terms, serializer: S) -> Result<S::Ok, S::Error> {
-        let option = |v: &f64| (!v.is_nan()).then_some(*v);
-        let terms: Vec<(&str, Vec<Option<f64>>)> =
-            terms.iter().map(|(name, values)| (name.as_str(), values.iter().map(option).collect())).collect();
-        terms.serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Terms, D::Error> {
-        let terms = Vec::<(String, Vec<Option<f64>>)>::deserialize(deserializer)?;
-        let values = |values: Vec<Option<f64>>| values.into_iter().map(|v| v.unwrap_or(f64::NAN)).collect();
-        Ok(terms.into_iter().map(|(name, v)| (name, values(v))).collect())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,23 +100,13 @@ mod tests {
         history.record(0.1 + 0.2, &[]);
         history.record(1.0 / 3.0, &[("kl", 1e-300)]);
         history.finish(Stop::Converged);
+        let text = serde_json::to_string(&history)?;
+        assert!(!text.contains("validation"), "{text}");
+        history.record_validation(0.1, &[("kl", 0.2)]);
         let back: History = serde_json::from_str(&serde_json::to_string(&history)?)?;
         assert_eq!((back.objective(), back.stop()), (history.objective(), Stop::Converged));
         assert!(back.term("kl").is_some_and(|t| t[0].is_nan() && t[1] == 1e-300));
+        assert_eq!(back.validation().map(Curve::objective), Some(&[0.1][..]));
         Ok(())
-    }
-
-    #[test]
-    fn terms_stay_aligned_with_the_objective() {
-        let mut history = History::new();
-        history.record(3.0, &[("kl", 1.0)]);
-        history.record(2.0, &[]);
-        history.record(1.0, &[("late", 5.0), ("kl", 0.5)]);
-        assert_eq!(history.objective(), [3.0, 2.0, 1.0]);
-        let kl = history.term("kl").map(<[f64]>::to_vec).unwrap_or_default();
-        assert!(kl[0] == 1.0 && kl[1].is_nan() && kl[2] == 0.5, "{kl:?}");
-        let late = history.term("late").map(<[f64]>::to_vec).unwrap_or_default();
-        assert!(late[0].is_nan() && late[1].is_nan() && late[2] == 5.0, "{late:?}");
-        assert_eq!(history.term("none"), None);
     }
 }

@@ -1,17 +1,18 @@
 //! A log that programs read: one JSON object a line.
 
-use super::{Event, Observer, Stop};
+use super::{Event, Observer};
 use crate::{Error, Result};
 use std::fs::File;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-/// Writes every event as a line of JSON, each with one call, so that a fit that dies leaves whole lines.
+/// Writes every event but single steps as a line of JSON, each with one call, so that a fit that dies leaves whole lines.
 ///
 /// ```text
 /// {"event":"started","task":"k-means","total":300}
 /// {"event":"progress","task":"k-means","done":1,"objective":12.5,"terms":{}}
+/// {"event":"validated","task":"vae","done":1,"objective":13.0,"terms":{"kl":2.5}}
 /// {"event":"finished","task":"k-means","stop":"Converged"}
 /// ```
 ///
@@ -59,20 +60,17 @@ impl JsonLines {
 impl Observer for JsonLines {
     fn observe(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         let value = match *event {
+            Event::Step { .. } => return ControlFlow::Continue(()),
             Event::Started { task, total } => {
                 serde_json::json!({ "event": "started", "task": task, "total": total })
             }
             Event::Progress { task, done, objective, terms } => {
-                let terms: serde_json::Map<_, _> =
-                    terms.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect();
-                serde_json::json!({ "event": "progress", "task": task, "done": done, "objective": objective, "terms": terms })
+                numbers("progress", task, done, objective, terms)
+            }
+            Event::Validated { task, done, objective, terms } => {
+                numbers("validated", task, done, objective, terms)
             }
             Event::Finished { task, stop } => {
-                let stop = match stop {
-                    Stop::Converged => "Converged",
-                    Stop::IterationLimit => "IterationLimit",
-                    Stop::Interrupted => "Interrupted",
-                };
                 serde_json::json!({ "event": "finished", "task": task, "stop": stop })
             }
         };
@@ -83,9 +81,16 @@ impl Observer for JsonLines {
     }
 }
 
+fn numbers(event: &str, task: &str, done: usize, objective: f64, terms: &[(&str, f64)]) -> serde_json::Value {
+    let terms: serde_json::Map<_, _> =
+        terms.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect();
+    serde_json::json!({ "event": event, "task": task, "done": done, "objective": objective, "terms": terms })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::Stop;
 
     #[test]
     fn every_line_is_an_object_and_a_second_log_appends()
@@ -101,15 +106,18 @@ mod tests {
                 objective: f64::NAN,
                 terms: &[("a", 1.5)],
             });
+            let _ = log.observe(&Event::Step { task: "t", done: 3, total: 9 });
+            let _ = log.observe(&Event::Validated { task: "t", done: 1, objective: 0.25, terms: &[] });
             let _ = log.observe(&Event::Finished { task: "t", stop: Stop::Interrupted });
             log.finish()?;
         }
         let text = std::fs::read_to_string(&path)?;
         let lines: Vec<serde_json::Value> =
             text.lines().map(serde_json::from_str).collect::<std::result::Result<_, _>>()?;
-        assert_eq!(lines.len(), 6);
+        assert_eq!(lines.len(), 8);
+        assert_eq!((&lines[2]["event"], &lines[2]["objective"]), (&"validated".into(), &0.25.into()));
         assert!(lines[1]["objective"].is_null() && lines[1]["terms"]["a"] == 1.5);
-        assert_eq!(lines[5]["stop"], "Interrupted");
+        assert_eq!(lines[7]["stop"], "Interrupted");
         assert!(matches!(JsonLines::append(folder.path()), Err(Error::Io { .. })));
         Ok(())
     }

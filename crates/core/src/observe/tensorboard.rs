@@ -12,7 +12,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Writes the objective and every term of every iteration as scalars, tagged `task/objective` and `task/term`.
+/// Writes the objective and every term of every iteration as scalars, tagged `task/objective` and `task/term`; those of
+/// validation rows as `task/validation/objective` and so on.
 ///
 /// Each event is written at once, so TensorBoard shows a fit while it runs: `tensorboard --logdir folder`. An event that
 /// cannot be written does not stop the fit; ask [`finish`](Self::finish) afterwards.
@@ -64,6 +65,12 @@ impl TensorBoard {
         self.failed.map_or(Ok(()), |e| Err(Error::io(&self.path, e)))
     }
 
+    fn scalars(&mut self, tag: &str, done: usize, objective: f64, terms: &[(&str, f64)]) {
+        let scalars = std::iter::once(("objective", objective)).chain(terms.iter().copied());
+        let values: Vec<u8> = scalars.flat_map(|(name, v)| field_bytes(1, &scalar(tag, name, v))).collect();
+        self.write(&event(now(), done as u64, &field_bytes(5, &values)));
+    }
+
     fn write(&mut self, event: &[u8]) {
         if let Err(error) = self.file.write_all(&record(event)) {
             self.failed.get_or_insert(error);
@@ -73,11 +80,12 @@ impl TensorBoard {
 
 impl Observer for TensorBoard {
     fn observe(&mut self, seen: &Event<'_>) -> ControlFlow<()> {
-        if let Event::Progress { task, done, objective, terms } = *seen {
-            let scalars = std::iter::once(("objective", objective)).chain(terms.iter().copied());
-            let values: Vec<u8> =
-                scalars.flat_map(|(name, v)| field_bytes(1, &scalar(task, name, v))).collect();
-            self.write(&event(now(), done as u64, &field_bytes(5, &values)));
+        match *seen {
+            Event::Progress { task, done, objective, terms } => self.scalars(task, done, objective, terms),
+            Event::Validated { task, done, objective, terms } => {
+                self.scalars(&format!("{task}/validation"), done, objective, terms);
+            }
+            _ => {}
         }
         ControlFlow::Continue(())
     }
@@ -181,6 +189,8 @@ mod tests {
                     terms: &[("kl", 1.0)],
                 });
             }
+            let _ = board.observe(&Event::Step { task: "vae", done: 9, total: 9 });
+            let _ = board.observe(&Event::Validated { task: "vae", done: 3, objective: 2.5, terms: &[] });
             board.finish()?;
         }
         let mut files = 0;
@@ -195,7 +205,8 @@ mod tests {
                 assert!(records > 0 || body.ends_with(b"brain.Event:2"));
                 (rest, records) = (&rest[16 + length..], records + 1);
             }
-            assert_eq!(records, 4);
+            assert_eq!(records, 5);
+            assert!(bytes.windows(24).any(|b| b == b"vae/validation/objective"));
             files += 1;
         }
         assert_eq!(files, 2);

@@ -1,7 +1,9 @@
 //! The exponential moving average of a network's parameters.
 
+use super::state::{State, read_like};
 use crate::nn::ops::element::{Backend, Element, by_type, update, values};
 use crate::nn::{Init, Params};
+use crate::store::Record;
 use crate::{Error, Result};
 use candle_core::Tensor;
 
@@ -9,7 +11,7 @@ use candle_core::Tensor;
 /// mean-teacher methods, the sampler of GANs).
 ///
 /// The averages are buffers of a [`Params`] of their own, or of another scope of the same one, where a checkpoint
-/// finds them; build a second network on [`snapshot`](Params::snapshot)s of that scope, or on the scope itself.
+/// finds them (averages of their own are a [`State`] to add to it: a clone shares its tensors). Build a second network on [`snapshot`](Params::snapshot)s of that scope, or on the scope itself.
 ///
 /// ```
 /// use unsup_core::Seed;
@@ -64,6 +66,23 @@ impl Ema {
                 let new = ((average * self.decay)? + (parameter * (1.0 - self.decay))?)?;
                 average.flatten_all()?.slice_set(&new.flatten_all()?, 0, 0)?;
             }
+        }
+        Ok(())
+    }
+}
+
+impl State for Ema {
+    fn write(&self, prefix: &str, record: Record) -> Result<Record> {
+        let mut pairs = self.pairs.iter().enumerate();
+        pairs.try_fold(record, |record, (i, (average, _))| record.tensor(&format!("{prefix}{i}"), average))
+    }
+
+    fn read(&mut self, prefix: &str, record: &Record) -> Result<()> {
+        let read =
+            |(i, (average, _)): (usize, &(Tensor, _))| read_like(average, &format!("{prefix}{i}"), record);
+        let saved = self.pairs.iter().enumerate().map(read).collect::<Result<Vec<_>>>()?;
+        for ((average, _), saved) in self.pairs.iter().zip(saved) {
+            average.flatten_all()?.slice_set(&saved.flatten_all()?, 0, 0)?;
         }
         Ok(())
     }

@@ -1,73 +1,18 @@
-//! The training loop: shuffle, cut into batches, loss, backward, step, report.
+//! The settings of a training: how long, in which batches, at which rate.
 
-use super::optimizer::{Optimizer, clip_gradients};
+use super::batch::Batch;
+use super::loss::Loss;
+use super::optimizer::Optimizer;
 use super::schedule::Schedule;
-use crate::nn::backward;
-use crate::observe::{Event, History, Observer, Stop};
+use crate::nn::Params;
+use crate::observe::{History, Observer};
 use crate::{Error, Result, Seed};
-use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// The rows `0..rows` in random order, cut into batches; the rows that are left over make a smaller last batch,
-/// or are dropped. Use another seed each epoch (`seed.indexed(epoch)`).
-pub fn batches(rows: usize, size: usize, drop_last: bool, seed: Seed) -> Vec<Vec<usize>> {
-    let order = seed.named("batches").permutation(rows);
-    let size = size.max(1);
-    let whole = if drop_last { rows / size * size } else { rows };
-    order[..whole].chunks(size).map(<[usize]>::to_vec).collect()
-}
-
-/// The rows one step learns from.
-#[derive(Debug, Clone, Copy)]
-pub struct Batch<'a> {
-    /// Which rows of the data.
-    pub indices: &'a [usize],
-    /// The pass over the data, from 0.
-    pub epoch: usize,
-    /// The optimisation step, from 0.
-    pub step: usize,
-}
-
-impl Batch<'_> {
-    /// The rows of `x` that are in this batch. x: `[n, …]`. Returns `[batch, …]`.
-    ///
-    /// # Errors
-    /// When x has fewer rows than the data.
-    pub fn select(&self, x: &Tensor) -> Result<Tensor> {
-        let indices: Vec<u32> = self.indices.iter().map(|&i| i as u32).collect();
-        let count = indices.len();
-        Ok(x.index_select(&Tensor::from_vec(indices, count, &Device::Cpu)?.to_device(x.device())?, 0)?)
-    }
-}
-
-/// What a step minimises: a scalar, and the named terms it is made of, for the record.
-#[derive(Debug, Clone)]
-pub struct Loss {
-    total: Tensor,
-    terms: Vec<(&'static str, Tensor)>,
-}
-
-impl Loss {
-    /// A scalar to minimise.
-    pub fn new(total: Tensor) -> Self {
-        Loss { total, terms: Vec::new() }
-    }
-
-    /// Adds a term to be reported; it must be part of the total already.
-    #[must_use]
-    pub fn term(mut self, name: &'static str, value: &Tensor) -> Self {
-        self.terms.push((name, value.detach()));
-        self
-    }
-}
-
-impl From<Tensor> for Loss {
-    fn from(total: Tensor) -> Self {
-        Loss::new(total)
-    }
-}
-
-/// Epochs over seeded batches, with a schedule, an observer and a history.
+/// Steps over seeded batches, with a schedule, an observer and a history.
+///
+/// A *step* is one change of the parameters, an *epoch* one pass over the data, a *report* one entry of the history: after
+/// each epoch, or after so many steps ([`report_every`](Self::report_every)).
 ///
 /// ```
 /// use unsup_core::Seed;
@@ -90,13 +35,25 @@ impl From<Tensor> for Loss {
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trainer {
-    task: String,
-    pub(super) epochs: usize,
-    batch_size: usize,
-    drop_last: bool,
-    schedule: Schedule,
-    max_gradient_norm: Option<f64>,
-    seed: Seed,
+    pub(super) task: String,
+    pub(super) length: Length,
+    pub(super) batch_size: usize,
+    pub(super) drop_last: bool,
+    pub(super) accumulate: usize,
+    /// In steps; epochs when there is none.
+    pub(super) report_every: Option<usize>,
+    /// The share of the rows that is kept aside.
+    pub(super) validation: Option<f64>,
+    pub(super) schedule: Schedule,
+    pub(super) max_gradient_norm: Option<f64>,
+    pub(super) seed: Seed,
+}
+
+/// How long a training is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) enum Length {
+    Epochs(usize),
+    Steps(usize),
 }
 
 impl Trainer {
@@ -105,16 +62,24 @@ impl Trainer {
     pub fn new(task: &str, epochs: usize) -> Self {
         Trainer {
             task: task.to_owned(),
-            epochs,
+            length: Length::Epochs(epochs),
             batch_size: 128,
             drop_last: false,
+            accumulate: 1,
+            report_every: None,
+            validation: None,
             schedule: Schedule::constant(1e-3),
             max_gradient_norm: None,
             seed: Seed::default(),
         }
     }
 
-    /// Rows a step.
+    /// The same for `steps` steps, in as many epochs as it takes; the last one may stay incomplete.
+    pub fn steps(task: &str, steps: usize) -> Self {
+        Trainer { length: Length::Steps(steps), ..Self::new(task, 0) }
+    }
+
+    /// Rows a batch.
     #[must_use]
     pub fn batch_size(self, batch_size: usize) -> Self {
         Trainer { batch_size, ..self }
@@ -125,6 +90,27 @@ impl Trainer {
     #[must_use]
     pub fn drop_last(self, drop_last: bool) -> Self {
         Trainer { drop_last, ..self }
+    }
+
+    /// Batches a step (1): the gradient is that of the mean over the rows of all of them, at the memory of one. The same step
+    /// as with one batch so many times as large, unless the loss compares the rows of a batch with each other.
+    #[must_use]
+    pub fn accumulate(self, batches: usize) -> Self {
+        Trainer { accumulate: batches, ..self }
+    }
+
+    /// Reports after every so many steps, and after the last, rather than after each epoch: for epochs of hours.
+    #[must_use]
+    pub fn report_every(self, steps: usize) -> Self {
+        Trainer { report_every: Some(steps), ..self }
+    }
+
+    /// Keeps this share of the rows aside, at random. They are in no batch that is learned from; at each report the loss is
+    /// asked about them in batches whose mode is [`Mode::Eval`](crate::nn::Mode::Eval), and the means are
+    /// [`History::validation`].
+    #[must_use]
+    pub fn validation(self, fraction: f64) -> Self {
+        Trainer { validation: Some(fraction), ..self }
     }
 
     /// The learning rate.
@@ -139,87 +125,50 @@ impl Trainer {
         Trainer { max_gradient_norm: Some(norm), ..self }
     }
 
-    /// The seed of the order of rows.
+    /// The seed of the order of rows, and of the choice of those that are kept aside.
     #[must_use]
     pub fn seed(self, seed: impl Into<Seed>) -> Self {
         Trainer { seed: seed.into(), ..self }
     }
 
-    /// Trains on rows `0..rows`. `loss` gets the rows of each step and returns what to minimise;
-    /// the observer is told the means of total and terms after each epoch. When it breaks, the
-    /// parameters stay as they are then and the history says so.
+    /// Trains on rows `0..rows`. `loss` gets the rows of each batch and returns what to minimise; the observer is told of each
+    /// step, and of the means of total and terms at each report. When it breaks, the parameters stay as they are then and the
+    /// history says so.
+    ///
+    /// [`on`](Self::on) does more: checkpoints, early stopping, batches that are prepared ahead.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for hyper-parameters out of range, [`Error::Empty`] for no rows,
-    /// [`Error::NonFiniteLoss`] when the loss or a term is not finite (the parameters are those before
-    /// that step), and whatever `loss` returns.
+    /// [`Error::Parameter`] for hyper-parameters out of range, [`Error::Empty`] for no rows, [`Error::TooFewRows`] for
+    /// one row where some are kept aside, [`Error::NonFiniteLoss`] when the loss or a term is not finite (the
+    /// parameters are those before that step), and whatever `loss` returns.
     pub fn run(
         &self,
         rows: usize,
         optimizer: &mut dyn Optimizer,
         observer: &mut dyn Observer,
-        mut loss: impl FnMut(&Batch<'_>) -> Result<Loss>,
+        loss: impl FnMut(&Batch<'_>) -> Result<Loss>,
     ) -> Result<History> {
-        self.run_from(History::new(), rows, optimizer, observer, &mut loss, &mut |_, _, _| Ok(()))
+        self.on(&Params::frozen([])).run(rows, optimizer, observer, loss)
     }
 
-    /// Goes on where `history` ends. `keep` is told of every epoch, and whether it is the last.
-    pub(super) fn run_from(
-        &self,
-        mut history: History,
-        rows: usize,
-        optimizer: &mut dyn Optimizer,
-        observer: &mut dyn Observer,
-        loss: &mut dyn FnMut(&Batch<'_>) -> Result<Loss>,
-        keep: &mut dyn FnMut(&History, &dyn Optimizer, bool) -> Result<()>,
-    ) -> Result<History> {
-        self.check(rows)?;
-        let (task, total) = (self.task.as_str(), self.epochs);
-        let mut stop = Stop::IterationLimit;
-        if observer.observe(&Event::Started { task, total }).is_break() {
-            stop = Stop::Interrupted;
-        }
-        let steps_an_epoch = batches(rows, self.batch_size, self.drop_last, self.seed).len();
-        let steps = self.epochs * steps_an_epoch;
-        let mut step = history.iterations() * steps_an_epoch;
-        for epoch in history.iterations()..self.epochs {
-            if stop == Stop::Interrupted {
-                break;
-            }
-            let mut means = Means::default();
-            for indices in batches(rows, self.batch_size, self.drop_last, self.seed.indexed(epoch)) {
-                let loss = loss(&Batch { indices: &indices, epoch, step })?;
-                means.add(&loss, indices.len(), step)?;
-                let mut gradients = backward(&loss.total)?;
-                if let Some(norm) = self.max_gradient_norm {
-                    clip_gradients(&mut gradients, optimizer.parameters(), norm)?;
-                }
-                optimizer.step(&gradients, self.schedule.rate(step, steps))?;
-                step += 1;
-            }
-            let (objective, terms) = means.finish();
-            history.record(objective, &terms);
-            let event = Event::Progress { task, done: epoch + 1, objective, terms: &terms };
-            if observer.observe(&event).is_break() {
-                stop = Stop::Interrupted;
-            }
-            keep(&history, optimizer, stop == Stop::Interrupted || epoch + 1 == self.epochs)?;
-        }
-        history.finish(stop);
-        let _ = observer.observe(&Event::Finished { task, stop });
-        Ok(history)
-    }
-
-    fn check(&self, rows: usize) -> Result<()> {
+    /// Every setting within its range, for so many rows to learn from.
+    pub(super) fn check(&self, rows: usize) -> Result<()> {
         self.schedule.check()?;
         if rows == 0 {
             return Err(Error::Empty { what: "the training data", shape: vec![0] });
         }
-        if self.epochs == 0 {
-            return Err(Error::parameter("epochs", self.epochs, "at least 1"));
-        }
-        if self.batch_size == 0 {
-            return Err(Error::parameter("batch_size", self.batch_size, "at least 1"));
+        let length = match self.length {
+            Length::Epochs(epochs) => ("epochs", epochs),
+            Length::Steps(steps) => ("steps", steps),
+        };
+        let positive = [
+            length,
+            ("batch_size", self.batch_size),
+            ("accumulate", self.accumulate),
+            ("report_every", self.report_every.unwrap_or(1)),
+        ];
+        if let Some((name, value)) = positive.into_iter().find(|(_, value)| *value == 0) {
+            return Err(Error::parameter(name, value, "at least 1"));
         }
         if self.drop_last && self.batch_size > rows {
             let allowed = "at most the number of rows when incomplete batches are dropped";
@@ -229,65 +178,13 @@ impl Trainer {
     }
 }
 
-/// Means over the rows of an epoch.
-#[derive(Default)]
-struct Means {
-    rows: f64,
-    total: f64,
-    terms: Vec<(&'static str, f64)>,
-}
-
-impl Means {
-    fn add(&mut self, loss: &Loss, rows: usize, step: usize) -> Result<()> {
-        let rows = rows as f64;
-        self.rows += rows;
-        self.total += rows * scalar(&loss.total, "total", step)?;
-        for &(name, ref value) in &loss.terms {
-            let value = rows * scalar(value, name, step)?;
-            match self.terms.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, sum)) => *sum += value,
-                None => self.terms.push((name, value)),
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> (f64, Vec<(&'static str, f64)>) {
-        let terms = self.terms.into_iter().map(|(name, sum)| (name, sum / self.rows)).collect();
-        (self.total / self.rows, terms)
-    }
-}
-
-fn scalar(x: &Tensor, term: &str, step: usize) -> Result<f64> {
-    let value = x.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-    if value.is_finite() {
-        Ok(value)
-    } else {
-        Err(Error::NonFiniteLoss { step, term: term.to_owned(), value })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Sgd;
     use super::*;
-    use crate::observe::Silent;
-    use candle_core::Var;
+    use crate::observe::{Event, Silent, Stop};
+    use candle_core::{Device, Var};
     use std::ops::ControlFlow;
-
-    #[test]
-    fn every_epoch_sees_every_row_once_in_another_order() {
-        let first = batches(103, 10, false, Seed::new(1).indexed(0));
-        let second = batches(103, 10, false, Seed::new(1).indexed(1));
-        assert_ne!(first, second);
-        for epoch in [first, second] {
-            assert_eq!((epoch.len(), epoch[10].len()), (11, 3));
-            let mut rows: Vec<usize> = epoch.into_iter().flatten().collect();
-            rows.sort_unstable();
-            assert!(rows.into_iter().eq(0..103));
-        }
-        assert_eq!(batches(103, 10, true, Seed::new(1)).len(), 10);
-    }
 
     fn parabola(weight: &Var) -> Result<Loss> {
         let square = weight.sqr()?.sum_all()?;
@@ -334,6 +231,37 @@ mod tests {
     }
 
     #[test]
+    fn a_length_in_steps_ends_in_the_midst_of_an_epoch() -> Result<()> {
+        let weight = Var::new(&[1_f64], &Device::Cpu)?;
+        let trainer = Trainer::steps("parabola", 7).batch_size(1);
+        let mut seen = Vec::new();
+        let mut observer = |event: &Event<'_>| {
+            match *event {
+                Event::Started { total, .. } => seen.push(total),
+                Event::Progress { done, .. } => seen.push(done),
+                Event::Step { total, .. } => assert_eq!(total, 7),
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        };
+        let (mut rates, mut epochs) = (Vec::new(), Vec::new());
+        let history = trainer.run(3, &mut Sgd::new(vec![weight.clone()]), &mut observer, |batch| {
+            rates.push(batch.step);
+            epochs.push(batch.epoch);
+            parabola(&weight)
+        })?;
+        assert_eq!((rates, epochs), ((0..7).collect(), vec![0, 0, 0, 1, 1, 1, 2]));
+        // three reports: after three steps, six, and at the end
+        assert_eq!((seen, history.iterations()), (vec![3, 1, 2, 3], 3));
+        let every =
+            trainer
+                .report_every(2)
+                .run(3, &mut Sgd::new(vec![weight.clone()]), &mut Silent, |_| parabola(&weight))?;
+        assert_eq!(every.iterations(), 4);
+        Ok(())
+    }
+
+    #[test]
     fn bad_settings_are_named() {
         let run = |trainer: Trainer, rows| {
             trainer.run(rows, &mut Sgd::new(vec![]), &mut Silent, |_| {
@@ -345,7 +273,10 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(name(run(Trainer::new("t", 0), 5)), "epochs");
+        assert_eq!(name(run(Trainer::steps("t", 0), 5)), "steps");
         assert_eq!(name(run(Trainer::new("t", 1).batch_size(0), 5)), "batch_size");
+        assert_eq!(name(run(Trainer::new("t", 1).accumulate(0), 5)), "accumulate");
+        assert_eq!(name(run(Trainer::new("t", 1).report_every(0), 5)), "report_every");
         assert_eq!(name(run(Trainer::new("t", 1).batch_size(6).drop_last(true), 5)), "batch_size");
         assert_eq!(name(run(Trainer::new("t", 1).schedule(Schedule::constant(-1.0)), 5)), "learning_rate");
         assert!(matches!(run(Trainer::new("t", 1), 0), Err(Error::Empty { what: "the training data", .. })));

@@ -60,7 +60,7 @@ impl Vae {
         let loss = |batch: &Batch<'_>| {
             let x = batch.select(x)?;
             let (mean, log_variance) = network.encode(&x)?;
-            let noise = self.seed.named("noise").indexed(batch.step);
+            let noise = self.seed.named("noise").indexed(batch.number);
             let noise = normals(noise, batch.indices.len(), self.latent, device)?;
             let output = network.decode(&reparameterize(&mean, &log_variance, &noise)?)?;
             let reconstruction =

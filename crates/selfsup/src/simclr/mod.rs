@@ -27,7 +27,7 @@ use model::Network;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use unsup_core::estimator::Fit;
-use unsup_core::nn::{Mode, Params, ResNetSpec};
+use unsup_core::nn::{Params, ResNetSpec};
 use unsup_core::observe::Observer;
 use unsup_core::train::{AdamW, Batch, Loss, Schedule, Trainer};
 use unsup_core::{Error, Result, Seed};
@@ -205,20 +205,20 @@ impl SimClr {
             .schedule(Schedule::cosine(self.learning_rate).warmup(0.1))
             .seed(self.seed);
         let mut optimizer = AdamW::new(params.trainable()).weight_decay(self.weight_decay);
-        let loss = |batch: &Batch<'_>| {
+        // the views of the next batches are drawn while a step runs
+        let views = |batch: &Batch<'_>| {
             let x = batch.select(x)?;
-            let view = |name: &str| self.views.apply(&x, self.seed.named(name).indexed(batch.step));
-            let both = Tensor::cat(&[view("first view")?, view("second view")?], 0)?;
-            let codes = network.project(&both, Mode::Train)?;
+            let view = |name: &str| self.views.apply(&x, self.seed.named(name).indexed(batch.number));
+            Ok(Tensor::cat(&[view("first view")?, view("second view")?], 0)?)
+        };
+        let loss = |both: Tensor, batch: &Batch<'_>| {
+            let codes = network.project(&both, batch.mode)?;
             let half = batch.indices.len();
-            Ok(Loss::new(nt_xent(
-                &codes.narrow(0, 0, half)?,
-                &codes.narrow(0, half, half)?,
-                self.temperature,
-            )?))
+            let (first, second) = (codes.narrow(0, 0, half)?, codes.narrow(0, half, half)?);
+            Ok(Loss::new(nt_xent(&first, &second, self.temperature)?))
         };
         let training = trainer.resumable_if(checkpoint, &params).about(self)?;
-        let history = training.run(n, &mut optimizer, observer, loss)?;
+        let history = training.run_prepared(n, &mut optimizer, observer, views, loss)?;
         SimClrModel::new(self.clone(), shape, params.snapshot()?, history)
     }
 }

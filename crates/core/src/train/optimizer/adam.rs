@@ -4,7 +4,6 @@ use super::Optimizer;
 use super::rule::{Rule, Slots, is_weight, state_in_slots};
 use crate::Result;
 use crate::nn::ops::element::{Backend, Element};
-use crate::store::Record;
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 
@@ -95,8 +94,12 @@ macro_rules! adam {
                 })
             }
 
-            state_in_slots!();
+            fn parameters(&self) -> &[Var] {
+                &self.slots.parameters
+            }
         }
+
+        state_in_slots!($name);
     };
 }
 

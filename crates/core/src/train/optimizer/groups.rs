@@ -1,6 +1,6 @@
 //! Parameter groups: parts of a network with rules and rates of their own.
 
-use super::Optimizer;
+use super::{Optimizer, State};
 use crate::Result;
 use crate::store::Record;
 use candle_core::Var;
@@ -61,7 +61,9 @@ impl Optimizer for Groups {
     fn parameters(&self) -> &[Var] {
         &self.parameters
     }
+}
 
+impl State for Groups {
     fn write(&self, prefix: &str, record: Record) -> Result<Record> {
         let mut groups = self.members.iter().enumerate();
         groups.try_fold(record, |record, (i, (_, optimizer))| {

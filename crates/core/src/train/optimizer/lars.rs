@@ -5,7 +5,6 @@ use super::clip::{norm, norm_of_sum};
 use super::rule::{Slots, is_weight, state_in_slots};
 use super::sgd::Momentum;
 use crate::Result;
-use crate::store::Record;
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 
@@ -63,5 +62,9 @@ impl Optimizer for Lars {
         })
     }
 
-    state_in_slots!();
+    fn parameters(&self) -> &[Var] {
+        &self.slots.parameters
+    }
 }
+
+state_in_slots!(Lars);

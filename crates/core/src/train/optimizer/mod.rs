@@ -14,7 +14,7 @@
 //! scales of normalisations. Use AdamW unless a recipe asks for another; it needs the least tuning. LARS is for
 //! batches of thousands. [`Groups`] gives parts of a network rates and rules of their own.
 //!
-//! Every optimiser can write its state to a [`Record`] and read it back with the same bits; that is
+//! Every optimiser is a [`State`]: it can be written to a file and read back with the same bits; that is
 //! what a checkpoint holds.
 
 mod adam;
@@ -34,13 +34,14 @@ pub use lars::Lars;
 pub use rms_prop::RmsProp;
 pub use sgd::Sgd;
 
+use super::state::State;
 use crate::Result;
-use crate::store::Record;
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 
-/// Changes parameters by their gradients.
-pub trait Optimizer {
+/// Changes parameters by their gradients. Its [`State`] is what it remembers between steps; the parameters themselves are
+/// not part of it, nor are the settings.
+pub trait Optimizer: State {
     /// Makes one step. A parameter without a gradient stays as it is.
     ///
     /// # Errors
@@ -49,17 +50,4 @@ pub trait Optimizer {
 
     /// The parameters it changes.
     fn parameters(&self) -> &[Var];
-
-    /// Adds the state to a record, under names that begin with `prefix`. The parameters themselves are not
-    /// part of it, nor are the settings.
-    ///
-    /// # Errors
-    /// When a tensor cannot be read from its device.
-    fn write(&self, prefix: &str, record: Record) -> Result<Record>;
-
-    /// Takes the state from a record that an optimiser with the same parameters wrote.
-    ///
-    /// # Errors
-    /// [`Error::File`](crate::Error::File) when the state is missing or of other shapes; this optimiser is then unchanged.
-    fn read(&mut self, prefix: &str, record: &Record) -> Result<()>;
 }

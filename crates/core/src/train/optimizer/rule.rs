@@ -108,19 +108,17 @@ fn zeros<const N: usize>(parameter: &Var) -> Result<[Tensor; N]> {
     zeros.try_into().map_err(|_| Error::parameter("state", N, "one tensor each"))
 }
 
-/// The part of [`Optimizer`](super::Optimizer) that an optimiser leaves to its `slots`.
+/// An optimiser whose state is its `slots`.
 macro_rules! state_in_slots {
-    () => {
-        fn parameters(&self) -> &[Var] {
-            &self.slots.parameters
-        }
+    ($name:ident) => {
+        impl $crate::train::State for $name {
+            fn write(&self, prefix: &str, record: $crate::store::Record) -> Result<$crate::store::Record> {
+                self.slots.write(prefix, record)
+            }
 
-        fn write(&self, prefix: &str, record: Record) -> Result<Record> {
-            self.slots.write(prefix, record)
-        }
-
-        fn read(&mut self, prefix: &str, record: &Record) -> Result<()> {
-            self.slots.read(prefix, record)
+            fn read(&mut self, prefix: &str, record: &$crate::store::Record) -> Result<()> {
+                self.slots.read(prefix, record)
+            }
         }
     };
 }

@@ -4,7 +4,6 @@ use super::Optimizer;
 use super::rule::{Rule, Slots, is_weight, state_in_slots};
 use crate::Result;
 use crate::nn::ops::element::{Backend, Element};
-use crate::store::Record;
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 
@@ -80,5 +79,9 @@ impl Optimizer for Sgd {
         })
     }
 
-    state_in_slots!();
+    fn parameters(&self) -> &[Var] {
+        &self.slots.parameters
+    }
 }
+
+state_in_slots!(Sgd);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Error;
+use crate::store::Record;
 use candle_core::{DType, Device, Tensor};
 
 /// p after three steps on the loss Σ p³/3, whose gradient is p².

@@ -1,0 +1,152 @@
+//! The training loop: loss, backward, step, report.
+
+use super::batch::Batch;
+use super::checkpoint::Progress;
+use super::early::EarlyStopping;
+use super::loss::{Loss, Means};
+use super::optimizer::{Optimizer, clip_gradients};
+use super::plan::{Plan, Planned};
+use super::training::{Every, Training};
+use crate::nn::backward;
+use crate::observe::{Event, History, Observer, Stop};
+use crate::{Error, Result};
+use candle_core::Var;
+use candle_core::backprop::GradStore;
+
+/// A training between its first and its last step. T is what is prepared of each batch.
+pub(super) struct Run<'r, T> {
+    pub(super) training: &'r Training<'r>,
+    pub(super) plan: &'r Plan<'r>,
+    pub(super) rows: usize,
+    pub(super) progress: Progress,
+    /// The rest of the plan.
+    pub(super) batches: &'r mut dyn Iterator<Item = (Planned, Result<T>)>,
+    pub(super) loss: &'r mut dyn FnMut(T, &Batch<'_>) -> Result<Loss>,
+}
+
+impl<T> Run<'_, T> {
+    pub(super) fn to_the_end(
+        mut self,
+        optimizer: &mut dyn Optimizer,
+        observer: &mut dyn Observer,
+    ) -> Result<History> {
+        let (task, total) = (self.training.trainer.task.as_str(), self.plan.steps);
+        let started = Event::Started { task, total: self.plan.reports() };
+        let mut stopped = observer.observe(&started).is_break();
+        while !stopped && !self.is_over() {
+            self.step(optimizer)?;
+            let done = self.progress.step;
+            stopped = observer.observe(&Event::Step { task, done, total }).is_break();
+            let report = self.plan.is_report(done);
+            if report {
+                stopped |= self.report(observer)?;
+            }
+            if stopped || self.is_over() || self.is_due(report) {
+                self.training.keep(&self.progress, self.rows, optimizer)?;
+            }
+        }
+        let stop = match stopped {
+            true => Stop::Interrupted,
+            false if self.progress.step < total => Stop::EarlyStopping,
+            false => Stop::IterationLimit,
+        };
+        let Progress { mut history, best, .. } = self.progress;
+        best.map_or(Ok(()), |best| best.restore(&self.training.params))?;
+        history.finish(stop);
+        let _ = observer.observe(&Event::Finished { task, stop });
+        Ok(history)
+    }
+
+    /// One change of the parameters, by the gradient of the mean over the rows of all batches of the step.
+    fn step(&mut self, optimizer: &mut dyn Optimizer) -> Result<()> {
+        let (mut sum, mut more) = (None, true);
+        while more {
+            let (planned, loss) = self.next_loss()?;
+            self.progress.means.add(&loss, planned.rows.len(), planned.step, "")?;
+            let share = if planned.share < 1.0 { (loss.total * planned.share)? } else { loss.total };
+            sum = Some(add(sum, backward(&share)?, optimizer.parameters())?);
+            more = !planned.ends_step;
+        }
+        let trainer = self.training.trainer;
+        if let Some(mut gradients) = sum {
+            if let Some(norm) = trainer.max_gradient_norm {
+                clip_gradients(&mut gradients, optimizer.parameters(), norm)?;
+            }
+            optimizer.step(&gradients, trainer.schedule.rate(self.progress.step, self.plan.steps))?;
+        }
+        self.progress.step += 1;
+        Ok(())
+    }
+
+    /// Makes an entry of the history and tells of it; whether the observer breaks.
+    fn report(&mut self, observer: &mut dyn Observer) -> Result<bool> {
+        let task = self.training.trainer.task.as_str();
+        let means = std::mem::take(&mut self.progress.means);
+        let (objective, terms) = (means.objective(), &means.terms());
+        let evaluated = self.evaluate()?;
+        let Progress { history, best, .. } = &mut self.progress;
+        history.record(objective, terms);
+        let done = history.iterations();
+        let mut stopped = observer.observe(&Event::Progress { task, done, objective, terms }).is_break();
+        if let Some(means) = evaluated {
+            let (objective, terms) = (means.objective(), &means.terms());
+            history.record_validation(objective, terms);
+            stopped |= observer.observe(&Event::Validated { task, done, objective, terms }).is_break();
+            if let Some(rule) = self.training.early_stopping {
+                rule.look(best, history, &self.training.params)?;
+            }
+        }
+        Ok(stopped)
+    }
+
+    /// The means over the validation rows, if there are any.
+    fn evaluate(&mut self) -> Result<Option<Means>> {
+        let mut means = None;
+        for _ in 0..self.plan.validation_batches() {
+            let (planned, loss) = self.next_loss()?;
+            let means: &mut Means = means.get_or_insert_default();
+            means.add(&loss, planned.rows.len(), planned.step, "validation ")?;
+        }
+        Ok(means)
+    }
+
+    fn next_loss(&mut self) -> Result<(Planned, Loss)> {
+        let Some((planned, prepared)) = self.batches.next() else {
+            let problem = "the thread that prepares them has panicked".to_owned();
+            return Err(Error::Numerical { method: "preparing batches", problem });
+        };
+        let loss = (self.loss)(prepared?, &planned.batch())?;
+        Ok((planned, loss))
+    }
+
+    fn is_over(&self) -> bool {
+        let Progress { history, step, best, .. } = &self.progress;
+        let out_of_patience = |rule: EarlyStopping| rule.is_over(best.as_ref(), history);
+        *step >= self.plan.steps || self.training.early_stopping.is_some_and(out_of_patience)
+    }
+
+    /// Whether it is time for a checkpoint.
+    fn is_due(&self, report: bool) -> bool {
+        match self.training.every {
+            Every::Reports(reports) => report && self.progress.history.iterations().is_multiple_of(reports),
+            Every::Steps(steps) => self.progress.step.is_multiple_of(steps),
+        }
+    }
+}
+
+fn add(sum: Option<GradStore>, gradients: GradStore, parameters: &[Var]) -> Result<GradStore> {
+    let Some(mut sum) = sum else { return Ok(gradients) };
+    for parameter in parameters {
+        if let Some(gradient) = gradients.get(parameter) {
+            let both = match sum.remove(parameter) {
+                Some(before) => (before + gradient)?,
+                None => gradient.clone(),
+            };
+            sum.insert(parameter, both.detach());
+        }
+    }
+    Ok(sum)
+}
+
+#[cfg(test)]
+mod tests;
