@@ -33,11 +33,12 @@ pub fn prepare(name: &str, folder: &Path) -> unsup::Result<Run> {
             let weight = variable(arrays("weight")?)?;
             gradient(arrays("x")?, move |x| ops::conv2d(x, &weight, None, 1, 1))
         }
-        "batch_norm_bwd" => {
+        "batch_norm_bwd" | "batch_norm_relu_bwd" => {
+            let relu = name == "batch_norm_relu_bwd";
             let x = arrays("x")?;
             let gamma = variable(Tensor::ones(x.dim(1)?, x.dtype(), x.device())?)?;
             let beta = variable(Tensor::zeros(x.dim(1)?, x.dtype(), x.device())?)?;
-            gradient(x, move |x| Ok(ops::batch_norm(x, &gamma, &beta, 1e-5, false)?.0))
+            gradient(x, move |x| Ok(ops::batch_norm(x, &gamma, &beta, 1e-5, relu)?.0))
         }
         "max_pool_bwd" => gradient(arrays("x")?, |x| ops::max_pool2d(x, 2, 2)),
         "avg_pool_bwd" => gradient(arrays("x")?, |x| ops::avg_pool2d(x, 2, 2)),

@@ -1,11 +1,12 @@
 //! The largest value of each window of an image.
 
-use super::element::{by_type, tensor, values};
+use super::element::{Element, by_type, tensor, values};
 use super::pool::windowed;
 use super::record::record1;
 use super::reduce::{STRETCH, pieces};
 use crate::{Error, Float, Result};
 use candle_core::Tensor;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// The largest value of each window, without padding. x: `[n, c, h, w]`. Returns `[n, c, oh, ow]` with
@@ -76,12 +77,48 @@ pub fn max_pool2d_with(x: &Tensor, kernel: usize, stride: usize, padding: usize)
                 let from = i * together * oh * ow;
                 let planes = dy[from..].chunks_exact(oh * ow).zip(winners[from..].chunks_exact(oh * ow));
                 for (dx, (dy, winners)) in dx.chunks_exact_mut(h * w).zip(planes) {
-                    winners.iter().zip(dy).for_each(|(&at, &dy)| dx[at as usize] += dy);
+                    if (kernel, stride, padding) == (2, 2, 0) {
+                        Arch::new().dispatch(ToQuarters { dy, winners, dx, width: w });
+                    } else {
+                        winners.iter().zip(dy).for_each(|(&at, &dy)| dx[at as usize] += dy);
+                    }
                 }
             });
             tensor(dx, x.shape()).map(Some)
         })
     })?)
+}
+
+/// The backward pass of windows of 2 x 2 side by side, the usual ones: every pixel is written once, with the gradient of
+/// its window or 0, by vectors.
+struct ToQuarters<'a, T> {
+    dy: &'a [T],
+    winners: &'a [u32],
+    /// One plane.
+    dx: &'a mut [T],
+    width: usize,
+}
+
+impl<T: Element> WithSimd for ToQuarters<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let ToQuarters { dy, winners, dx, width } = self;
+        let out = width / 2;
+        let lines = dx.chunks_exact_mut(2 * width).zip(dy.chunks_exact(out).zip(winners.chunks_exact(out)));
+        for (line, (dx, (dy, winners))) in lines.enumerate() {
+            let (above, below) = dx.split_at_mut(width);
+            let pixels = above.as_chunks_mut::<2>().0.iter_mut().zip(below.as_chunks_mut::<2>().0);
+            let mut first = (2 * line * width) as u32;
+            for ((above, below), (&dy, &winner)) in pixels.zip(dy.iter().zip(winners)) {
+                let at = |place: u32| if winner == place { dy } else { T::zero() };
+                *above = [at(first), at(first + 1)];
+                *below = [at(first + width as u32), at(first + width as u32 + 1)];
+                first += 2;
+            }
+        }
+    }
 }
 
 /// A batch of images with a pixel that, padded, are at least as large as a window.
