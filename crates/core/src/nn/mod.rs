@@ -6,8 +6,9 @@
 //! | [`params`] | named, ordered, seeded parameters, and frozen snapshots of them |
 //! | [`init`] | how parameters start |
 //! | [`Params::var_builder`] | candle-nn's layers and models on our parameters |
-//! | [`layers`] | [`Linear`], [`Conv2d`], [`ConvTranspose2d`], [`BatchNorm`], [`LayerNorm`], [`GroupNorm`] |
-//! | [`mlp`], [`resnet`] | the networks made of them |
+//! | [`layers`] | [`Linear`], [`Conv2d`], [`ConvTranspose2d`], [`BatchNorm`], [`SplitBatchNorm`], [`LayerNorm`], [`GroupNorm`], [`SpectralNorm`] |
+//! | [`activation`] | the function between layers, as a setting |
+//! | [`mlp`], [`resnet`], [`autoencoder`] | the networks made of them |
 //! | [`critic`] | a critic with a trainable input gradient, the penalties of WGAN-GP and R1 |
 //! | [`backward`] | the gradients of a loss |
 //! | [`check`] | backward passes against central differences |
@@ -37,6 +38,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod activation;
+pub mod autoencoder;
 pub mod check;
 pub mod critic;
 pub mod init;
@@ -48,9 +51,14 @@ pub mod resnet;
 pub(crate) mod tensor_file;
 mod var_builder;
 
+pub use activation::Activation;
+pub use autoencoder::{ConvCoderSpec, ConvDecoder, ConvEncoder};
 pub use critic::Critic;
 pub use init::Init;
-pub use layers::{BatchNorm, Conv2d, ConvSpec, ConvTranspose2d, GroupNorm, LayerNorm, Linear, Mode};
+pub use layers::{
+    BatchNorm, Conv2d, ConvSpec, ConvTranspose2d, GroupNorm, LayerNorm, Linear, Mode, SpectralNorm,
+    SplitBatchNorm,
+};
 pub use mlp::Mlp;
 pub use ops::record::backward;
 pub use params::Params;

@@ -1,4 +1,5 @@
 use super::Mode;
+use crate::nn::ops::Moments;
 use crate::nn::ops::element::{by_type, update, values};
 use crate::nn::{Init, Params, ops};
 use crate::{Float, Result};
@@ -65,11 +66,21 @@ impl BatchNorm {
             let (mean, variance) = (&self.running_mean, &self.running_variance);
             return ops::batch_norm_by(x, &self.gamma, &self.beta, mean, variance, EPSILON, relu);
         }
-        let (y, moments) = ops::batch_norm(x, &self.gamma, &self.beta, EPSILON, relu)?;
+        let (y, moments) = self.by_batch(x, relu)?;
+        self.average(&moments)?;
+        Ok(y)
+    }
+
+    /// x normalised by its own moments, and these.
+    pub(super) fn by_batch(&self, x: &Tensor, relu: bool) -> Result<(Tensor, Moments)> {
+        ops::batch_norm(x, &self.gamma, &self.beta, EPSILON, relu)
+    }
+
+    /// Moves the running averages towards the moments of a batch.
+    pub(super) fn average(&self, moments: &Moments) -> Result<()> {
         let unbias = moments.count as f64 / (moments.count as f64 - 1.0);
         average(&self.running_mean, &moments.mean, 1.0)?;
-        average(&self.running_variance, &moments.variance, unbias)?;
-        Ok(y)
+        average(&self.running_variance, &moments.variance, unbias)
     }
 }
 

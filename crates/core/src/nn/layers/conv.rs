@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// let before_norm = ConvSpec::new(3).padding(1).bias(false);
 /// assert_ne!(halving, before_norm);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ConvSpec {
     kernel: usize,
     stride: usize,
@@ -23,6 +23,8 @@ pub struct ConvSpec {
     #[serde(default = "one")]
     groups: usize,
     bias: bool,
+    #[serde(default)]
+    init: Option<Init>,
 }
 
 /// What specifications saved before there were dilation and groups had.
@@ -33,7 +35,16 @@ fn one() -> usize {
 impl ConvSpec {
     /// A kernel of this width and height, stride 1, no padding, neighbouring taps, one group, with a bias.
     pub fn new(kernel: usize) -> Self {
-        ConvSpec { kernel, stride: 1, padding: 0, output_padding: 0, dilation: 1, groups: 1, bias: true }
+        ConvSpec {
+            kernel,
+            stride: 1,
+            padding: 0,
+            output_padding: 0,
+            dilation: 1,
+            groups: 1,
+            bias: true,
+            init: None,
+        }
     }
 
     /// Pixels between two outputs (inputs, for a transposed convolution).
@@ -70,6 +81,12 @@ impl ConvSpec {
     #[must_use]
     pub fn bias(self, bias: bool) -> Self {
         ConvSpec { bias, ..self }
+    }
+
+    /// Another start of the weights than the layer's own.
+    #[must_use]
+    pub fn init(self, init: Init) -> Self {
+        ConvSpec { init: Some(init), ..self }
     }
 
     fn check(&self, inputs: usize, outputs: usize) -> Result<()> {
@@ -110,15 +127,15 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// With Kaiming-normal weights and a bias that starts at 0.
+    /// With Kaiming-normal weights, when the spec says nothing else, and a bias that starts at 0.
     ///
     /// # Errors
     /// [`Error::Parameter`] for a kernel, stride, dilation or groups of 0 or groups that do not divide
-    /// the inputs and outputs, [`Error::Shape`] when saved parameters do not fit.
+    /// the inputs and outputs or a start that is not finite, [`Error::Shape`] when saved parameters do not fit.
     pub fn new(params: &Params, inputs: usize, outputs: usize, spec: ConvSpec) -> Result<Self> {
         spec.check(inputs, outputs)?;
         let shape = [outputs, inputs / spec.groups, spec.kernel, spec.kernel];
-        let weight = params.trained("weight", &shape, Init::KaimingNormal)?;
+        let weight = params.trained("weight", &shape, spec.init.unwrap_or(Init::KaimingNormal))?;
         let bias = if spec.bias { Some(params.trained("bias", &[outputs], Init::ZEROS)?) } else { None };
         Ok(Conv2d { spec, weight, bias })
     }
@@ -128,7 +145,15 @@ impl Conv2d {
     /// # Errors
     /// [`Error::Shape`] when x does not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        ops::conv2d_with(x, &self.weight, self.bias.as_ref(), self.spec.options())
+        self.forward_by(x, &self.weight)
+    }
+
+    pub(super) fn forward_by(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        ops::conv2d_with(x, weight, self.bias.as_ref(), self.spec.options())
+    }
+
+    pub(super) fn weight(&self) -> &Tensor {
+        &self.weight
     }
 
     /// The gradient of an input of `size` (height, width) as a forward pass; see [`ops::conv2d_input_gradient`].
@@ -151,16 +176,17 @@ pub struct ConvTranspose2d {
 }
 
 impl ConvTranspose2d {
-    /// With normal weights that keep the variance before a ReLU, and a bias that starts at 0.
+    /// With normal weights that keep the variance before a ReLU, when the spec says nothing else, and a
+    /// bias that starts at 0.
     ///
     /// # Errors
     /// [`Error::Parameter`] for a kernel, stride, dilation or groups of 0 or groups that do not divide
-    /// the inputs and outputs, [`Error::Shape`] when saved parameters do not fit.
+    /// the inputs and outputs or a start that is not finite, [`Error::Shape`] when saved parameters do not fit.
     pub fn new(params: &Params, inputs: usize, outputs: usize, spec: ConvSpec) -> Result<Self> {
         spec.check(inputs, outputs)?;
         // each output pixel is reached by (k / stride)² taps of each input channel of its group
         let fan_in = (inputs / spec.groups) as f64 * (spec.kernel as f64 / spec.stride as f64).powi(2);
-        let init = Init::Normal((2.0 / fan_in.max(1.0)).sqrt());
+        let init = spec.init.unwrap_or(Init::Normal((2.0 / fan_in.max(1.0)).sqrt()));
         let weight =
             params.trained("weight", &[inputs, outputs / spec.groups, spec.kernel, spec.kernel], init)?;
         let bias = if spec.bias { Some(params.trained("bias", &[outputs], Init::ZEROS)?) } else { None };
@@ -172,7 +198,15 @@ impl ConvTranspose2d {
     /// # Errors
     /// [`Error::Shape`] when x does not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        ops::conv_transpose2d_with(x, &self.weight, self.bias.as_ref(), self.spec.options())
+        self.forward_by(x, &self.weight)
+    }
+
+    pub(super) fn forward_by(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        ops::conv_transpose2d_with(x, weight, self.bias.as_ref(), self.spec.options())
+    }
+
+    pub(super) fn weight(&self) -> &Tensor {
+        &self.weight
     }
 }
 
@@ -195,6 +229,20 @@ mod tests {
         for wrong in [spec.groups(3), spec.groups(0), spec.dilation(0)] {
             assert!(matches!(Conv2d::new(&params, 4, 6, wrong), Err(Error::Parameter { .. })), "{wrong:?}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn weights_start_as_the_spec_says() -> Result<()> {
+        let params = Params::new(Seed::new(1));
+        let spec = ConvSpec::new(3).init(Init::Constant(0.5));
+        let down = Conv2d::new(&params.scope("down"), 2, 3, spec)?;
+        let up = ConvTranspose2d::new(&params.scope("up"), 2, 3, spec)?;
+        for weight in [&down.weight, &up.weight] {
+            assert_eq!(weight.flatten_all()?.to_vec1::<f32>()?, [0.5; 54]);
+        }
+        let wrong = Conv2d::new(&params, 2, 3, ConvSpec::new(3).init(Init::Normal(f64::NAN)));
+        assert!(matches!(wrong, Err(Error::Parameter { name: "init", .. })));
         Ok(())
     }
 

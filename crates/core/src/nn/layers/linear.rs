@@ -33,7 +33,11 @@ impl Linear {
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) when x does not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        ops::linear(x, &self.weight, self.bias.as_ref())
+        self.forward_by(x, &self.weight)
+    }
+
+    pub(super) fn forward_by(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        ops::linear(x, weight, self.bias.as_ref())
     }
 
     /// The gradient of the input as a forward pass, to be differentiated again. dy: `[n, outputs]`. Returns
