@@ -42,7 +42,8 @@ pub struct ConvCoderSpec {
 }
 
 impl ConvCoderSpec {
-    /// One step to each of these numbers of channels, from the image inwards; ReLU, no batch norm.
+    /// One step to each of these numbers of channels, from the image inwards; ReLU, no batch norm. Without steps
+    /// the features are the pixels.
     pub fn new(channels: impl Into<Vec<usize>>) -> Self {
         ConvCoderSpec { channels: channels.into(), batch_norm: false, activation: Activation::Relu }
     }
@@ -60,9 +61,9 @@ impl ConvCoderSpec {
     }
 
     /// # Errors
-    /// [`Error::Parameter`] when there is no step, one without channels, or an activation without meaning.
+    /// [`Error::Parameter`] for a step without channels or an activation without meaning.
     pub fn check(&self) -> Result<()> {
-        if self.channels.is_empty() || self.channels.contains(&0) {
+        if self.channels.contains(&0) {
             let found = format!("{:?}", self.channels);
             return Err(Error::parameter("channels", found, "one positive number a step"));
         }
