@@ -4,6 +4,8 @@ mod report;
 
 pub use report::Report;
 
+use std::path::PathBuf;
+
 /// Whether `--quick` was given: the same work in a small form.
 ///
 /// # Errors
@@ -17,4 +19,16 @@ pub fn quick() -> Result<bool, String> {
         }
     }
     Ok(quick)
+}
+
+/// `target/NAME/`, made when there is none: where an example writes.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn folder(name: &str) -> std::io::Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")), PathBuf::from);
+    let folder = target.join(name);
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
 }

@@ -28,12 +28,8 @@ impl Report {
     /// # Errors
     /// When the folder cannot be made.
     pub fn new(name: &str, title: &str) -> Result<Self, Failure> {
-        let target = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")), PathBuf::from);
-        let folder = target.join(name);
-        std::fs::create_dir_all(&folder)?;
         Ok(Report {
-            folder,
+            folder: crate::folder(name)?,
             title: title.to_owned(),
             body: String::new(),
             rows: Vec::new(),

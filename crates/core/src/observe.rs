@@ -120,6 +120,16 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
 
 /// A switch that stops a fit from anywhere: another thread, a signal handler, a button.
 ///
+/// A library must not take a process's signals; a program that wants Ctrl-C to stop its fit safely ties them together, by
+/// the crate `ctrlc` for instance (the example `hand_written_loop` does):
+///
+/// ```ignore
+/// let interrupt = Interrupt::new();
+/// let switch = interrupt.clone();
+/// ctrlc::set_handler(move || switch.stop())?;
+/// let model = spec.fit_resumable(&x, "fit.checkpoint", &mut (ProgressBar::new(), interrupt))?;
+/// ```
+///
 /// ```
 /// use unsup_core::observe::{Event, Interrupt, Observer};
 /// let interrupt = Interrupt::new();

@@ -25,7 +25,7 @@ pub(super) struct Run<'r, T> {
 }
 
 impl<T> Run<'_, T> {
-    pub(super) fn to_the_end(
+    pub(super) fn finish(
         mut self,
         optimizer: &mut dyn Optimizer,
         observer: &mut dyn Observer,

@@ -206,7 +206,7 @@ impl<'a> Training<'a> {
         let mut batches = plan.from(progress.step).map(|planned| (planned, Ok(())));
         let mut loss = |(), batch: &Batch<'_>| loss(batch);
         let (batches, loss): (&mut dyn Iterator<Item = _>, _) = (&mut batches, &mut loss);
-        Run { training: &self, plan: &plan, rows, progress, batches, loss }.to_the_end(optimizer, observer)
+        Run { training: &self, plan: &plan, rows, progress, batches, loss }.finish(optimizer, observer)
     }
 
     /// The same, with a part of each batch prepared by a thread that runs a few batches ahead: what is read from files,
@@ -251,8 +251,7 @@ impl<'a> Training<'a> {
         let progress = self.restore(&plan, rows, optimizer)?;
         let loss = &mut loss;
         ahead(plan.from(progress.step), prepare, |batches| {
-            Run { training: &self, plan: &plan, rows, progress, batches, loss }
-                .to_the_end(optimizer, observer)
+            Run { training: &self, plan: &plan, rows, progress, batches, loss }.finish(optimizer, observer)
         })
     }
 
