@@ -26,8 +26,8 @@ pub(super) fn ahead<T: Send, R>(
     thread::scope(|scope| {
         let (sender, receiver) = sync_channel(WAITING);
         let produce = move || {
-            // nobody receives any more: the training is over
-            let _ = batches.try_for_each(|batch| sender.send(batch));
+            // when nobody receives any more, the training is over
+            let _ = batches.all(|batch| sender.send(batch).is_ok());
         };
         let spawned = thread::Builder::new().name("batches".to_owned()).spawn_scoped(scope, produce);
         spawned.map_err(|e| Error::Backend(Box::new(e)))?;
