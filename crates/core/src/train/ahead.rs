@@ -16,21 +16,18 @@ pub(super) fn ahead<T: Send, R>(
     prepare: impl Fn(&Batch<'_>) -> Result<T> + Send,
     consume: impl FnOnce(&mut dyn Iterator<Item = (Planned, Result<T>)>) -> Result<R>,
 ) -> Result<R> {
-    let batches = plan.map(move |planned| {
+    let mut batches = plan.map(move |planned| {
         let prepared = prepare(&planned.batch());
         (planned, prepared)
     });
     if rayon::current_thread_index().is_some() {
-        return consume(&mut { batches });
+        return consume(&mut batches);
     }
     thread::scope(|scope| {
         let (sender, receiver) = sync_channel(WAITING);
         let produce = move || {
-            for batch in batches {
-                if sender.send(batch).is_err() {
-                    break; // nobody receives any more: the training is over
-                }
-            }
+            // when nobody receives any more, the training is over
+            let _ = batches.all(|batch| sender.send(batch).is_ok());
         };
         let spawned = thread::Builder::new().name("batches".to_owned()).spawn_scoped(scope, produce);
         spawned.map_err(|e| Error::Backend(Box::new(e)))?;

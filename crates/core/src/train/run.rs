@@ -1,5 +1,6 @@
 //! The training loop: loss, backward, step, report.
 
+use super::ahead::ahead;
 use super::batch::Batch;
 use super::checkpoint::Progress;
 use super::early::EarlyStopping;
@@ -12,6 +13,83 @@ use crate::observe::{Event, History, Observer, Stop};
 use crate::{Error, Result};
 use candle_core::Var;
 use candle_core::backprop::GradStore;
+
+impl<'a> Training<'a> {
+    /// Trains as [`Trainer::run`](super::Trainer::run) does, from the checkpoint if there is one: parameters, optimiser and history are
+    /// those of a training that was never stopped, to the last bit. A finished training is not run again.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::run`](super::Trainer::run); [`Error::Parameter`] for early stopping without validation rows; [`Error::File`] when the
+    /// checkpoint is truncated, foreign, or of a training with other settings, another network or another number of rows (it is
+    /// left as it is); [`Error::Io`] when it cannot be read or written. A loss that is not finite leaves the last good
+    /// checkpoint.
+    pub fn run(
+        mut self,
+        rows: usize,
+        optimizer: &mut dyn Optimizer,
+        observer: &mut dyn Observer,
+        mut loss: impl FnMut(&Batch<'_>) -> Result<Loss>,
+    ) -> Result<History> {
+        let plan = self.plan(rows)?;
+        let progress = self.restore(&plan, rows, optimizer)?;
+        let mut batches = plan.from(progress.step).map(|planned| (planned, Ok(())));
+        let mut loss = |(), batch: &Batch<'_>| loss(batch);
+        let (batches, loss): (&mut dyn Iterator<Item = _>, _) = (&mut batches, &mut loss);
+        Run { training: &self, plan: &plan, rows, progress, batches, loss }.finish(optimizer, observer)
+    }
+
+    /// The same, with a part of each batch prepared by a thread that runs a few batches ahead: what is read from files,
+    /// what is augmented. `loss` gets what `prepare` returned for its batch, with the same bits as if it had asked itself:
+    /// noise in `prepare` must come from the batch's number, not from a generator.
+    ///
+    /// Inside a rayon pool, whose size is the number of threads that the caller allows, batches are prepared in between.
+    ///
+    /// ```
+    /// use unsup_core::Seed;
+    /// use unsup_core::candle::{Device, Tensor};
+    /// use unsup_core::nn::{Linear, Params};
+    /// use unsup_core::observe::Silent;
+    /// use unsup_core::train::{AdamW, Loss, Trainer};
+    /// let params = Params::new(Seed::new(7));
+    /// let layer = Linear::new(&params, 3, 3)?;
+    /// let x = Tensor::from_vec((0..60).map(|v| v as f32 / 60.0).collect(), (20, 3), &Device::Cpu)?;
+    /// let noisy = |batch: &unsup_core::train::Batch<'_>| {
+    ///     let x = batch.select(&x)?;
+    ///     let noise = Seed::new(1).indexed(batch.number).normals(x.elem_count());
+    ///     let noise = Tensor::from_vec(noise, x.shape(), x.device())?.to_dtype(x.dtype())?;
+    ///     Ok(((&x + (noise * 0.1)?)?, x))
+    /// };
+    /// let mut optimizer = AdamW::new(params.trainable());
+    /// Trainer::new("denoise", 5).on(&params).run_prepared(20, &mut optimizer, &mut Silent, noisy, |(seen, x), _| {
+    ///     Ok(Loss::new((layer.forward(&seen)? - x)?.sqr()?.mean_all()?))
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run), and whatever `prepare` returns.
+    pub fn run_prepared<T: Send>(
+        mut self,
+        rows: usize,
+        optimizer: &mut dyn Optimizer,
+        observer: &mut dyn Observer,
+        prepare: impl Fn(&Batch<'_>) -> Result<T> + Send,
+        mut loss: impl FnMut(T, &Batch<'_>) -> Result<Loss>,
+    ) -> Result<History> {
+        let plan = self.plan(rows)?;
+        let progress = self.restore(&plan, rows, optimizer)?;
+        let loss = &mut loss;
+        ahead(plan.from(progress.step), prepare, |batches| {
+            Run { training: &self, plan: &plan, rows, progress, batches, loss }.finish(optimizer, observer)
+        })
+    }
+
+    /// Every setting checked, once.
+    fn plan(&self, rows: usize) -> Result<Plan<'a>> {
+        self.early_stopping.map_or(Ok(()), |rule| rule.check(self.trainer.validation))?;
+        Plan::new(self.trainer, rows)
+    }
+}
 
 /// A training between its first and its last step. T is what is prepared of each batch.
 pub(super) struct Run<'r, T> {
