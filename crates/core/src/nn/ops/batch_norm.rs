@@ -135,7 +135,7 @@ fn normalized<T: Element>(
     let sizes = [n, c, pixels];
     let y = {
         let (x, gamma, beta) = (values::<T>(x)?, values::<T>(gamma)?, values::<T>(beta)?);
-        let channel = |channel: usize, out| {
+        let channel = |channel: usize, out: &mut Channel<T>| {
             let map = Affine::new(moments[channel], gamma[channel], beta[channel]);
             Arch::new().dispatch(Normalize { x: &x, sizes, channel, map, relu, out });
         };
@@ -144,7 +144,7 @@ fn normalized<T: Element>(
     record3("batch_norm", [x, gamma, beta], (y, x.shape()), move |[x, gamma, beta], _, dy| {
         let (x_, gamma, beta, dy) =
             (values::<T>(x)?, values::<T>(gamma)?, values::<T>(beta)?, values::<T>(dy)?);
-        let channel = |channel: usize, out| {
+        let channel = |channel: usize, out: &mut Channel<T>| {
             let map = Affine::new(moments[channel], gamma[channel], beta[channel]);
             let inverse = moments[channel].1;
             Arch::new().dispatch(Backward {
@@ -226,18 +226,18 @@ struct Normalize<'a, T> {
     channel: usize,
     map: Affine<T>,
     relu: bool,
-    out: Channel<T>,
+    out: &'a mut Channel<T>,
 }
 
 impl<T: Element> WithSimd for Normalize<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, _: S) {
+    fn with_simd<S: Simd>(self, _: S) {
         let ([n, c, pixels], map) = (self.sizes, self.map);
         for i in 0..n {
             let x = plane(self.x, c, pixels, self.channel, i);
-            let out = self.out.plane(i);
+            let out = self.out.next_plane();
             if self.relu {
                 for (y, &x) in out.iter_mut().zip(x) {
                     let value = map.of(x);
@@ -263,7 +263,7 @@ struct Backward<'a, T> {
     inverse: f64,
     relu: bool,
     of_batch: bool,
-    out: Channel<T>,
+    out: &'a mut Channel<T>,
 }
 
 impl<T: Element> WithSimd for Backward<'_, T> {
@@ -316,7 +316,7 @@ impl<T: Element> Backward<'_, T> {
         for i in 0..n {
             let (x, dy) =
                 (plane(self.x, c, pixels, self.channel, i), plane(self.dy, c, pixels, self.channel, i));
-            for ((dx, &x), &dy) in self.out.plane(i).iter_mut().zip(x).zip(dy) {
+            for ((dx, &x), &dy) in self.out.next_plane().iter_mut().zip(x).zip(dy) {
                 *dx = scale * (passed(x, dy) - offset - slope * (x - centre));
             }
         }

@@ -58,6 +58,9 @@ pub fn max_pool2d_with(x: &Tensor, kernel: usize, stride: usize, padding: usize)
         let mut winners = vec![0_u32; y.len()];
         let planes = y.par_chunks_mut(oh * ow).zip(winners.par_chunks_mut(oh * ow));
         planes.zip(x_.par_chunks(h * w)).for_each(|((y, winners), x)| {
+            if (kernel, stride, padding) == (2, 2, 0) {
+                return Arch::new().dispatch(OfQuarters { x, width: w, y, winners });
+            }
             for (i, (y, winner)) in y.iter_mut().zip(winners).enumerate() {
                 let (rows, columns) = (span(i / ow, h), span(i % ow, w));
                 let first = rows.start * w + columns.start;
@@ -87,6 +90,42 @@ pub fn max_pool2d_with(x: &Tensor, kernel: usize, stride: usize, padding: usize)
             tensor(dx, x.shape()).map(Some)
         })
     })?)
+}
+
+/// The forward pass of windows of 2 x 2 side by side.
+struct OfQuarters<'a, T> {
+    /// One plane.
+    x: &'a [T],
+    width: usize,
+    y: &'a mut [T],
+    winners: &'a mut [u32],
+}
+
+impl<T: Element> WithSimd for OfQuarters<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let OfQuarters { x, width, y, winners } = self;
+        let out = width / 2;
+        let lines = x.chunks_exact(2 * width).zip(y.chunks_exact_mut(out).zip(winners.chunks_exact_mut(out)));
+        for (line, (x, (y, winners))) in lines.enumerate() {
+            let (above, below) = x.split_at(width);
+            let pixels = above.as_chunks::<2>().0.iter().zip(below.as_chunks::<2>().0);
+            let mut first = (2 * line * width) as u32;
+            for ((above, below), (y, winner)) in pixels.zip(y.iter_mut().zip(winners)) {
+                let mut best = (above[0], first);
+                let rest = [(above[1], 1), (below[0], width as u32), (below[1], width as u32 + 1)];
+                for (value, place) in rest {
+                    // NaN wins, the later one if there are several
+                    let wins = (value > best.0) | value.is_nan();
+                    best = if wins { (value, first + place) } else { best };
+                }
+                (*y, *winner) = best;
+                first += 2;
+            }
+        }
+    }
 }
 
 /// The backward pass of windows of 2 x 2 side by side, the usual ones: every pixel is written once, with the gradient of

@@ -192,46 +192,42 @@ pub(super) fn sum_parts<T: Element>(parts: &[Vec<T>], size: usize) -> Vec<T> {
     total
 }
 
-/// The planes of one channel of an array [n, c, pixels]: one thread's to write.
+/// The planes of one channel of a new array [n, c, pixels]: one thread's to write, from the first image to the last.
 pub(super) struct Channel<T> {
     start: *mut T,
     image_stride: usize,
     images: usize,
     pixels: usize,
+    /// Images whose planes have been handed out.
+    done: usize,
 }
 
 impl<T: Element> Channel<T> {
-    fn clear(&mut self) {
-        for i in 0..self.images {
-            // SAFETY: as for `plane`; what is written need not be initialised.
-            let room = unsafe {
-                std::slice::from_raw_parts_mut(self.start.add(i * self.image_stride).cast(), self.pixels)
-            };
-            cleared::<T>(room);
-        }
-    }
-
-    /// The plane of this channel in image `i`.
-    pub(super) fn plane(&mut self, i: usize) -> &mut [T] {
-        assert!(i < self.images, "a plane beyond the images");
+    /// The plane of the next image, all zeros: cleared where it is about to be written, while it is in the cache.
+    pub(super) fn next_plane(&mut self) -> &mut [T] {
+        assert!(self.done < self.images, "a plane beyond the images");
         // SAFETY: `by_channel` made this from the room of the whole array, in which the planes of different
-        // channels never overlap, and cleared it; `&mut self` keeps two planes of one channel apart.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(i * self.image_stride), self.pixels) }
+        // channels never overlap; what is only written need not be initialised.
+        let room = unsafe {
+            std::slice::from_raw_parts_mut(self.start.add(self.done * self.image_stride).cast(), self.pixels)
+        };
+        self.done += 1;
+        cleared(room)
     }
 }
 
 /// A new array `[images, channels, pixels]` of which each channel is written by one thread, and what `f` returns,
-/// by channel. `f` gets the number of a channel and its planes, all zeros.
+/// by channel. `f` gets the number of a channel and its planes; those it does not take are zeros.
 pub(super) fn by_channel<T: Element, R: Send>(
     [images, channels, pixels]: [usize; 3],
-    f: impl Fn(usize, Channel<T>) -> R + Sync,
+    f: impl Fn(usize, &mut Channel<T>) -> R + Sync,
 ) -> (Vec<T>, Vec<R>) {
     struct Start<T>(*mut T);
     // SAFETY: the pointer is only used to make the disjoint channels below.
     unsafe impl<T: Send> Sync for Start<T> {}
     impl<T> Start<T> {
         fn channel(&self, offset: usize, image_stride: usize, images: usize, pixels: usize) -> Channel<T> {
-            Channel { start: self.0.wrapping_add(offset), image_stride, images, pixels }
+            Channel { start: self.0.wrapping_add(offset), image_stride, images, pixels, done: 0 }
         }
     }
     let len = images * channels * pixels;
@@ -239,8 +235,11 @@ pub(super) fn by_channel<T: Element, R: Send>(
     let start = Start(out.spare_capacity_mut()[..len].as_mut_ptr().cast());
     let channel = |c| {
         let mut channel = start.channel(c * pixels, channels * pixels, images, pixels);
-        channel.clear();
-        f(c, channel)
+        let result = f(c, &mut channel);
+        while channel.done < images {
+            channel.next_plane();
+        }
+        result
     };
     let results = (0..channels).into_par_iter().map(channel).collect();
     // SAFETY: every plane of every channel was cleared.
