@@ -226,6 +226,8 @@ mod tests {
             ([1, 1, 1, 2], 3, 2, 1),
             ([1, 2, 7, 4], 5, 3, 2),
             ([2, 1, 4, 6], 2, 3, 0),
+            ([2, 2, 5, 7], 2, 2, 0), // by vectors
+            ([1, 1, 40, 66], 2, 2, 0),
         ] {
             let x = [input(&shape, 1)?];
             let pool = |x: &[Tensor]| max_pool2d_with(&x[0], kernel, stride, padding);
@@ -240,6 +242,18 @@ mod tests {
             let bits = |y: &Tensor| y.flatten_all()?.to_vec1::<f64>();
             assert_eq!(bits(&y)?, bits(&other(&x)?)?);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn the_first_of_equal_values_and_nan() -> Result<()> {
+        let x = candle_core::Var::new(&[[[[1_f32, 1., 2., f32::NAN], [1., 1., 3., 2.]]]], &Device::Cpu)?;
+        let y = max_pool2d(&x, 2, 2)?;
+        let maxima = y.flatten_all()?.to_vec1::<f32>()?;
+        assert!(maxima[0] == 1.0 && maxima[1].is_nan());
+        let gradients = y.backward()?;
+        let dx = gradients.get(&x).map(|g| g.flatten_all()?.to_vec1::<f32>()).transpose()?;
+        assert_eq!(dx, Some(vec![1., 0., 0., 1., 0., 0., 0., 0.]));
         Ok(())
     }
 
