@@ -49,11 +49,11 @@ impl Activation {
     }
 
     /// # Errors
-    /// [`Error::Parameter`] for a slope that is not finite.
+    /// [`Error::Parameter`] for a slope that is negative or not finite.
     pub fn check(self) -> Result<()> {
         match self {
-            Activation::LeakyRelu(slope) if !slope.is_finite() => {
-                Err(Error::parameter("slope", slope, "a finite number"))
+            Activation::LeakyRelu(slope) if !(slope >= 0.0 && slope.is_finite()) => {
+                Err(Error::parameter("slope", slope, "a finite number of at least 0"))
             }
             _ => Ok(()),
         }
@@ -83,10 +83,10 @@ mod tests {
             let error = check::gradient_error(&[check::input(&[3, 5], 1)?], |x| activation.apply(&x[0]))?;
             assert!(error < 1e-8, "{activation:?}: {error:e}");
         }
-        assert!(matches!(
-            Activation::LeakyRelu(f64::NAN).check(),
-            Err(Error::Parameter { name: "slope", .. })
-        ));
+        for slope in [f64::NAN, f64::INFINITY, -0.1] {
+            let refused = Activation::LeakyRelu(slope).check();
+            assert!(matches!(refused, Err(Error::Parameter { name: "slope", .. })), "{slope}");
+        }
         Ok(())
     }
 }

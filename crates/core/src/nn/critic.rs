@@ -181,33 +181,6 @@ mod tests {
         Ok(())
     }
 
-    /// The largest difference between the gradient of a penalty and its central differences, over all parameters.
-    fn error(params: &Params, penalty: impl Fn() -> Result<Tensor>) -> Result<f64> {
-        let gradients = backward(&penalty()?)?;
-        let mut worst = 0.0_f64;
-        for parameter in params.trainable() {
-            let start = parameter.as_tensor().copy()?;
-            let values = start.flatten_all()?.to_vec1::<f64>()?;
-            let gradient = match gradients.get(&parameter) {
-                Some(gradient) => gradient.flatten_all()?.to_vec1::<f64>()?,
-                None => vec![0.0; values.len()], // biases do not move an input gradient
-            };
-            for (i, &found) in gradient.iter().enumerate() {
-                let h = 1e-6;
-                let at = |shift: f64| -> Result<f64> {
-                    let mut moved = values.clone();
-                    moved[i] += shift;
-                    parameter.set(&Tensor::from_vec(moved, start.shape(), &Device::Cpu)?)?;
-                    Ok(penalty()?.to_scalar::<f64>()?)
-                };
-                let expected = (at(h)? - at(-h)?) / (2.0 * h);
-                worst = worst.max((found - expected).abs() / (1.0 + expected.abs()));
-            }
-            parameter.set(&start)?;
-        }
-        Ok(worst)
-    }
-
     #[test]
     fn second_derivatives_of_both_penalties() -> Result<()> {
         assert!(std::env::var("CANDLE_GRAD_DO_NOT_DETACH").is_err(), "no environment variable is needed");
@@ -215,8 +188,12 @@ mod tests {
             let (params, critic) = critic(image)?;
             let (real, fake) = (images(3, image, 4)?, images(3, image, 5)?);
             let between = interpolate(&real, &fake, Seed::new(6))?;
-            let wgan = error(&params, || gradient_penalty(&critic.forward_with_input_gradient(&between)?.1))?;
-            let r1 = error(&params, || r1_penalty(&critic.forward_with_input_gradient(&real)?.1))?;
+            let wgan = check::parameter_gradient_error(&params, || {
+                gradient_penalty(&critic.forward_with_input_gradient(&between)?.1)
+            })?;
+            let r1 = check::parameter_gradient_error(&params, || {
+                r1_penalty(&critic.forward_with_input_gradient(&real)?.1)
+            })?;
             assert!(wgan < 1e-6 && r1 < 1e-6, "{image:?}: WGAN-GP {wgan:e}, R1 {r1:e}");
         }
         Ok(())

@@ -88,11 +88,22 @@ impl Init {
     /// Draws a tensor of this shape: the same numbers for the same seed, whatever the device.
     ///
     /// # Errors
-    /// [`Error::Parameter`] when a number of the distribution is not finite; when the tensor cannot be
-    /// made on the device.
+    /// [`Error::Parameter`] when a number of the distribution is not finite, a deviation negative or the bounds
+    /// have changed places; when the tensor cannot be made on the device.
     pub fn draw(self, shape: &[usize], seed: Seed, dtype: DType, device: &Device) -> Result<Tensor> {
         if self.numbers().iter().any(|number| !number.is_finite()) {
             return Err(Error::parameter("init", format!("{self:?}"), "finite numbers"));
+        }
+        let allowed = match self {
+            Init::Normal(deviation) | Init::TruncatedNormal(deviation) | Init::NormalAround(_, deviation) => {
+                deviation >= 0.0
+            }
+            Init::Uniform(low, high) => low <= high,
+            _ => true,
+        };
+        if !allowed {
+            let allowed = "a deviation of at least 0, the lower bound first";
+            return Err(Error::parameter("init", format!("{self:?}"), allowed));
         }
         let count = shape.iter().product();
         let area: usize = shape.iter().skip(2).product();
@@ -215,8 +226,13 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_not_finite_are_refused() {
-        for init in [Init::NormalAround(f64::NAN, 1.0), Init::TruncatedNormal(f64::INFINITY)] {
+    fn numbers_that_describe_no_distribution_are_refused() {
+        for init in [
+            Init::NormalAround(f64::NAN, 1.0),
+            Init::TruncatedNormal(f64::INFINITY),
+            Init::Normal(-0.1),
+            Init::Uniform(1.0, 0.0),
+        ] {
             let drawn = init.draw(&[2], Seed::new(1), DType::F32, &Device::Cpu);
             assert!(matches!(drawn, Err(Error::Parameter { name: "init", .. })), "{init:?}");
         }

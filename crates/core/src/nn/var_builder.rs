@@ -41,11 +41,7 @@ impl SimpleBackend for Params {
         let init = match hint {
             candle_nn::Init::Const(value) => Init::Constant(value),
             candle_nn::Init::Randn { mean: 0.0, stdev } => Init::Normal(stdev),
-            candle_nn::Init::Randn { mean, .. } => {
-                return Err(Error::Msg(format!(
-                    "`{name}`: a normal start with mean {mean}; only mean 0 is known"
-                )));
-            }
+            candle_nn::Init::Randn { mean, stdev } => Init::NormalAround(mean, stdev),
             candle_nn::Init::Uniform { lo, up } => Init::Uniform(lo, up),
             candle_nn::Init::Kaiming { dist, fan, non_linearity } => {
                 let deviation = non_linearity.gain() / (fan.for_shape(&shape) as f64).sqrt();

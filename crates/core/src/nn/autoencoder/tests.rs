@@ -40,13 +40,25 @@ fn gradients_with_and_without_batch_norm() -> Result<()> {
         [(false, Activation::Relu), (true, Activation::Relu), (true, Activation::LeakyRelu(0.2))]
     {
         let spec = ConvCoderSpec::new([2, 3]).batch_norm(batch_norm).activation(activation);
-        let (encoder, decoder) = pair(&params(), [2, 5, 3], &spec)?;
+        let params = params();
+        let (encoder, decoder) = pair(&params, [2, 5, 3], &spec)?;
+        // biases of 0 put whatever sees only zeros on the ReLU's kink
+        let moved = params.named_tensors().into_iter().enumerate().map(|(i, (name, tensor))| {
+            Ok((name, (&tensor + (check::input(tensor.dims(), i as u64)?.abs()? * 0.2)?)?))
+        });
+        params.load(moved.collect::<Result<Vec<_>>>()?)?;
         let x = [check::input(&[3, 2, 5, 3], 1)?];
         let error = check::gradient_error(&x, |x| encoder.forward(&x[0], Mode::Train))?;
         assert!(error < 1e-6, "encoder {batch_norm} {activation:?}: {error:e}");
         let z = [check::input(&[3, 3], 1)?];
         let error = check::gradient_error(&z, |z| decoder.forward(&z[0], Mode::Train))?;
         assert!(error < 1e-6, "decoder {batch_norm} {activation:?}: {error:e}");
+        let forward = || encoder.forward(&x[0], Mode::Train);
+        let error = check::parameter_gradient_error(&params.scope("encoder"), forward)?;
+        assert!(error < 1e-6, "encoder's parameters {batch_norm} {activation:?}: {error:e}");
+        let forward = || decoder.forward(&z[0], Mode::Train);
+        let error = check::parameter_gradient_error(&params.scope("decoder"), forward)?;
+        assert!(error < 1e-6, "decoder's parameters {batch_norm} {activation:?}: {error:e}");
     }
     Ok(())
 }

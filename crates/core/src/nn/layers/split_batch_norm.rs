@@ -1,6 +1,6 @@
 use super::{BatchNorm, Mode};
-use crate::nn::Params;
 use crate::nn::ops::Moments;
+use crate::nn::{Init, Params};
 use crate::{Error, Result};
 use candle_core::Tensor;
 
@@ -32,10 +32,18 @@ impl SplitBatchNorm {
     /// # Errors
     /// [`Error::Parameter`] for 0 splits, [`Error::Shape`] when saved parameters do not fit.
     pub fn new(params: &Params, channels: usize, splits: usize) -> Result<Self> {
+        Self::with_scale(params, channels, splits, Init::ONES)
+    }
+
+    /// With another start of gamma; see [`BatchNorm::with_scale`].
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_scale(params: &Params, channels: usize, splits: usize, gamma: Init) -> Result<Self> {
         if splits == 0 {
             return Err(Error::parameter("splits", splits, "at least 1"));
         }
-        Ok(SplitBatchNorm { norm: BatchNorm::new(params, channels)?, splits })
+        Ok(SplitBatchNorm { norm: BatchNorm::with_scale(params, channels, gamma)?, splits })
     }
 
     /// x: `[n, c]` or `[n, c, h, w]`. Returns the same shape.
@@ -137,10 +145,13 @@ mod tests {
     #[test]
     fn gradients_in_both_modes() -> Result<()> {
         for (mode, relu) in [(Mode::Train, false), (Mode::Train, true), (Mode::Eval, false)] {
-            let norm = SplitBatchNorm::new(&params(), 3, 2)?;
+            let params = params();
+            let norm = SplitBatchNorm::with_scale(&params, 3, 2, Init::Normal(1.0))?;
             let x = [check::input(&[6, 3, 2, 3], 1)?];
             let error = check::gradient_error(&x, |x| norm.normalize(&x[0], mode, relu))?;
             assert!(error < 1e-7, "{mode:?} {relu}: {error:e}");
+            let error = check::parameter_gradient_error(&params, || norm.normalize(&x[0], mode, relu))?;
+            assert!(error < 1e-7, "{mode:?} {relu}, parameters: {error:e}");
         }
         Ok(())
     }

@@ -1,22 +1,28 @@
 //! The two residual blocks.
 
 use crate::Result;
-use crate::nn::{BatchNorm, Conv2d, ConvSpec, Init, Mode, Params, ops};
+use crate::nn::{Conv2d, ConvSpec, Init, Mode, Params, SplitBatchNorm, ops};
 use candle_core::Tensor;
 
 /// How many times wider a bottleneck ends than it is inside.
 pub(super) const EXPANSION: usize = 4;
 
 /// The projection of a block's input when the shape changes (He et al. 2016, eq. 2).
-type Shortcut = Option<(Conv2d, BatchNorm)>;
+type Shortcut = Option<(Conv2d, SplitBatchNorm)>;
 
-fn shortcut(params: &Params, inputs: usize, outputs: usize, stride: usize) -> Result<Shortcut> {
+fn shortcut(
+    params: &Params,
+    inputs: usize,
+    outputs: usize,
+    stride: usize,
+    splits: usize,
+) -> Result<Shortcut> {
     if stride == 1 && inputs == outputs {
         return Ok(None);
     }
     let project = ConvSpec::new(1).stride(stride).bias(false);
     let conv = Conv2d::new(&params.scope("shortcut.conv"), inputs, outputs, project)?;
-    Ok(Some((conv, BatchNorm::new(&params.scope("shortcut.norm"), outputs)?)))
+    Ok(Some((conv, SplitBatchNorm::new(&params.scope("shortcut.norm"), outputs, splits)?)))
 }
 
 /// relu(residual + x'), where x' is x or its projection.
@@ -32,9 +38,9 @@ fn joined(residual: &Tensor, x: &Tensor, shortcut: &Shortcut, mode: Mode) -> Res
 #[derive(Debug, Clone)]
 pub struct BasicBlock {
     conv1: Conv2d,
-    norm1: BatchNorm,
+    norm1: SplitBatchNorm,
     conv2: Conv2d,
-    norm2: BatchNorm,
+    norm2: SplitBatchNorm,
     shortcut: Shortcut,
 }
 
@@ -45,13 +51,27 @@ impl BasicBlock {
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) when saved parameters do not fit, [`Error::Parameter`](crate::Error::Parameter) for stride 0.
     pub fn new(params: &Params, inputs: usize, outputs: usize, stride: usize) -> Result<Self> {
+        Self::with_splits(params, inputs, outputs, stride, 1)
+    }
+
+    /// The same with moments for each of `splits` parts of a batch; see [`SplitBatchNorm`].
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and [`Error::Parameter`](crate::Error::Parameter) for no part.
+    pub fn with_splits(
+        params: &Params,
+        inputs: usize,
+        outputs: usize,
+        stride: usize,
+        splits: usize,
+    ) -> Result<Self> {
         let three = ConvSpec::new(3).padding(1).bias(false);
-        let shortcut = shortcut(params, inputs, outputs, stride)?;
+        let shortcut = shortcut(params, inputs, outputs, stride, splits)?;
         Ok(BasicBlock {
             conv1: Conv2d::new(&params.scope("conv1"), inputs, outputs, three.stride(stride))?,
-            norm1: BatchNorm::new(&params.scope("norm1"), outputs)?,
+            norm1: SplitBatchNorm::new(&params.scope("norm1"), outputs, splits)?,
             conv2: Conv2d::new(&params.scope("conv2"), outputs, outputs, three)?,
-            norm2: BatchNorm::with_scale(&params.scope("norm2"), outputs, Init::ZEROS)?,
+            norm2: SplitBatchNorm::with_scale(&params.scope("norm2"), outputs, splits, Init::ZEROS)?,
             shortcut,
         })
     }
@@ -85,11 +105,11 @@ impl BasicBlock {
 #[derive(Debug, Clone)]
 pub struct BottleneckBlock {
     conv1: Conv2d,
-    norm1: BatchNorm,
+    norm1: SplitBatchNorm,
     conv2: Conv2d,
-    norm2: BatchNorm,
+    norm2: SplitBatchNorm,
     conv3: Conv2d,
-    norm3: BatchNorm,
+    norm3: SplitBatchNorm,
     shortcut: Shortcut,
 }
 
@@ -101,17 +121,31 @@ impl BottleneckBlock {
     /// [`Error::Shape`](crate::Error::Shape) when saved parameters do not fit,
     /// [`Error::Parameter`](crate::Error::Parameter) for stride 0.
     pub fn new(params: &Params, inputs: usize, width: usize, stride: usize) -> Result<Self> {
+        Self::with_splits(params, inputs, width, stride, 1)
+    }
+
+    /// The same with moments for each of `splits` parts of a batch; see [`SplitBatchNorm`].
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and [`Error::Parameter`](crate::Error::Parameter) for no part.
+    pub fn with_splits(
+        params: &Params,
+        inputs: usize,
+        width: usize,
+        stride: usize,
+        splits: usize,
+    ) -> Result<Self> {
         let outputs = width.saturating_mul(EXPANSION);
         let one = ConvSpec::new(1).bias(false);
         let three = ConvSpec::new(3).padding(1).stride(stride).bias(false);
-        let shortcut = shortcut(params, inputs, outputs, stride)?;
+        let shortcut = shortcut(params, inputs, outputs, stride, splits)?;
         Ok(BottleneckBlock {
             conv1: Conv2d::new(&params.scope("conv1"), inputs, width, one)?,
-            norm1: BatchNorm::new(&params.scope("norm1"), width)?,
+            norm1: SplitBatchNorm::new(&params.scope("norm1"), width, splits)?,
             conv2: Conv2d::new(&params.scope("conv2"), width, width, three)?,
-            norm2: BatchNorm::new(&params.scope("norm2"), width)?,
+            norm2: SplitBatchNorm::new(&params.scope("norm2"), width, splits)?,
             conv3: Conv2d::new(&params.scope("conv3"), width, outputs, one)?,
-            norm3: BatchNorm::with_scale(&params.scope("norm3"), outputs, Init::ZEROS)?,
+            norm3: SplitBatchNorm::with_scale(&params.scope("norm3"), outputs, splits, Init::ZEROS)?,
             shortcut,
         })
     }
@@ -152,8 +186,10 @@ mod tests {
             let block = BasicBlock::new(&params, inputs, outputs, stride)?;
             moved(&params)?;
             let x = check::input(&[3, inputs, 5, 4], 2)?;
-            let error = check::gradient_error(&[x], |x| block.forward(&x[0], mode))?;
+            let error = check::gradient_error(std::slice::from_ref(&x), |x| block.forward(&x[0], mode))?;
             assert!(error < 1e-6, "{inputs} {outputs} {stride} {mode:?}: {error:e}");
+            let error = check::parameter_gradient_error(&params, || block.forward(&x, mode))?;
+            assert!(error < 1e-6, "{inputs} {outputs} {stride} {mode:?}, parameters: {error:e}");
         }
         Ok(())
     }
@@ -169,8 +205,10 @@ mod tests {
             let x = check::input(&[3, inputs, 5, 4], 3)?;
             let y = block.forward(&x, mode)?;
             assert_eq!(y.dims(), [3, 4 * width, 5_usize.div_ceil(stride), 4_usize.div_ceil(stride)]);
-            let error = check::gradient_error(&[x], |x| block.forward(&x[0], mode))?;
+            let error = check::gradient_error(std::slice::from_ref(&x), |x| block.forward(&x[0], mode))?;
             assert!(error < 1e-6, "{inputs} {width} {stride} {mode:?}: {error:e}");
+            let error = check::parameter_gradient_error(&params, || block.forward(&x, mode))?;
+            assert!(error < 1e-6, "{inputs} {width} {stride} {mode:?}, parameters: {error:e}");
         }
         Ok(())
     }

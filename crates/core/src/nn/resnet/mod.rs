@@ -20,7 +20,7 @@ mod spec;
 pub use blocks::{BasicBlock, BottleneckBlock};
 pub use spec::{BlockKind, ResNetSpec, Stem};
 
-use super::{BatchNorm, Conv2d, ConvSpec, Mode, Params, ops};
+use super::{Conv2d, ConvSpec, Mode, Params, SplitBatchNorm, ops};
 use crate::Result;
 use candle_core::Tensor;
 
@@ -37,7 +37,7 @@ use candle_core::Tensor;
 /// ```
 #[derive(Debug, Clone)]
 pub struct ResNet {
-    stem: (Conv2d, BatchNorm),
+    stem: (Conv2d, SplitBatchNorm),
     pooled: bool,
     blocks: Vec<Block>,
     features: usize,
@@ -56,24 +56,26 @@ impl ResNet {
     pub fn new(params: &Params, spec: &ResNetSpec) -> Result<Self> {
         spec.check()?;
         let (kind, stem) = spec.kind();
-        let stages = spec.stages();
+        let (stages, splits) = (spec.stages(), spec.norm_splits);
         let mut inputs = stages[0].0;
         let first = match stem {
             Stem::Cifar => ConvSpec::new(3).padding(1),
             Stem::ImageNet => ConvSpec::new(7).stride(2).padding(3),
         };
         let conv = Conv2d::new(&params.scope("stem.conv"), spec.channels(), inputs, first.bias(false))?;
-        let norm = BatchNorm::new(&params.scope("stem.norm"), inputs)?;
+        let norm = SplitBatchNorm::new(&params.scope("stem.norm"), inputs, splits)?;
         let mut blocks = Vec::new();
         for (stage, &(width, count)) in stages.iter().enumerate() {
             for block in 0..count {
                 let stride = if stage > 0 && block == 0 { 2 } else { 1 };
                 let scope = params.scope(format!("stage{stage}.{block}"));
                 blocks.push(match kind {
-                    BlockKind::Basic => Block::Basic(BasicBlock::new(&scope, inputs, width, stride)?),
-                    BlockKind::Bottleneck => {
-                        Block::Bottleneck(BottleneckBlock::new(&scope, inputs, width, stride)?)
+                    BlockKind::Basic => {
+                        Block::Basic(BasicBlock::with_splits(&scope, inputs, width, stride, splits)?)
                     }
+                    BlockKind::Bottleneck => Block::Bottleneck(BottleneckBlock::with_splits(
+                        &scope, inputs, width, stride, splits,
+                    )?),
                 });
                 inputs = spec.outputs(width);
             }
@@ -109,7 +111,7 @@ impl ResNet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::check;
+    use crate::nn::{backward, check};
     use crate::{Error, Seed};
     use candle_core::{DType, Device};
 
@@ -158,6 +160,47 @@ mod tests {
         let error =
             check::gradient_error(&[check::input(&[2, 1, 11, 9], 4)?], |x| net.forward(&x[0], Mode::Train))?;
         assert!(error < 1e-6, "{error:e}");
+        Ok(())
+    }
+
+    #[test]
+    fn split_normalisation_trains_each_part_as_a_batch_of_its_own() -> Result<()> {
+        for block in [BlockKind::Basic, BlockKind::Bottleneck] {
+            let spec = ResNetSpec::new(1).widths([2, 3]).block(block);
+            let forward = |spec: &ResNetSpec, x: &Tensor| -> Result<Vec<Vec<f64>>> {
+                let params = Params::on(Seed::new(1), DType::F64, &Device::Cpu);
+                Ok(ResNet::new(&params, spec)?.forward(x, Mode::Train)?.to_vec2()?)
+            };
+            let x = check::input(&[6, 1, 5, 4], 1)?;
+            let together = forward(&spec.clone().norm_splits(2), &x)?;
+            assert_eq!(together[..3], forward(&spec, &x.narrow(0, 0, 3)?.contiguous()?)?);
+            assert_eq!(together[3..], forward(&spec, &x.narrow(0, 3, 3)?.contiguous()?)?);
+            assert_ne!(together, forward(&spec, &x)?);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn one_thread_and_many_train_with_the_same_bits() -> Result<()> {
+        let spec = ResNetSpec::new(2).widths([8, 12]).block(BlockKind::Bottleneck).stem(Stem::ImageNet);
+        let x = check::input(&[6, 2, 37, 26], 1)?.to_dtype(DType::F32)?;
+        let on = |threads: usize| -> Result<Vec<u32>> {
+            let step = || -> Result<Vec<u32>> {
+                let params = Params::new(Seed::new(1));
+                let y = ResNet::new(&params, &spec.clone().norm_splits(2))?.forward(&x, Mode::Train)?;
+                let gradients = backward(&y.sqr()?.sum_all()?)?;
+                let mut bits = Vec::new();
+                let found = params.trainable().into_iter().filter_map(|p| gradients.get(&p).cloned());
+                for tensor in found.chain(params.named_tensors().into_iter().map(|(_, tensor)| tensor)) {
+                    bits.extend(tensor.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f32::to_bits));
+                }
+                Ok(bits)
+            };
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.map_err(|e| Error::Backend(Box::new(e)))?.install(step)
+        };
+        let one = on(1)?;
+        assert!(on(2)? == one && on(5)? == one);
         Ok(())
     }
 

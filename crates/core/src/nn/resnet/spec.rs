@@ -42,6 +42,13 @@ pub struct ResNetSpec {
     block: BlockKind,
     #[serde(default)]
     stem: Stem,
+    #[serde(default = "one")]
+    pub(super) norm_splits: usize,
+}
+
+/// What specifications saved before batches were split had.
+fn one() -> usize {
+    1
 }
 
 /// Residual blocks in each stage: a number, or a list of them.
@@ -62,11 +69,12 @@ impl ResNetSpec {
             blocks: Blocks::Every(1),
             block: BlockKind::Basic,
             stem: Stem::Cifar,
+            norm_splits: 1,
         }
     }
 
     fn wide(channels: usize, blocks: Blocks, block: BlockKind, stem: Stem) -> Self {
-        ResNetSpec { channels, widths: vec![64, 128, 256, 512], blocks, block, stem }
+        ResNetSpec { channels, widths: vec![64, 128, 256, 512], blocks, block, stem, norm_splits: 1 }
     }
 
     /// The ResNet-9 of the library lightly: the stem for small images and four stages of 64 to 512 channels, one
@@ -122,6 +130,13 @@ impl ResNetSpec {
         ResNetSpec { stem, ..self }
     }
 
+    /// Parts of a batch that are normalised each by its own moments in training (1), which batches must be multiples of;
+    /// see [`SplitBatchNorm`](crate::nn::SplitBatchNorm).
+    #[must_use]
+    pub fn norm_splits(self, norm_splits: usize) -> Self {
+        ResNetSpec { norm_splits, ..self }
+    }
+
     /// The channels of the images.
     pub fn channels(&self) -> usize {
         self.channels
@@ -154,7 +169,7 @@ impl ResNetSpec {
     }
 
     /// # Errors
-    /// [`Error::Parameter`] when there is no channel, no stage, no block, or an empty stage, or when
+    /// [`Error::Parameter`] when there is no channel, no stage, no block, no part of a batch, or an empty stage, or when
     /// there are not as many numbers of blocks as widths.
     pub fn check(&self) -> Result<()> {
         if self.channels == 0 {
@@ -166,6 +181,9 @@ impl ResNetSpec {
                 format!("{:?}", self.widths),
                 "one positive width a stage",
             ));
+        }
+        if self.norm_splits == 0 {
+            return Err(Error::parameter("norm_splits", self.norm_splits, "at least 1"));
         }
         match &self.blocks {
             Blocks::Every(0) => Err(Error::parameter("blocks", 0, "at least 1")),
@@ -199,6 +217,7 @@ mod tests {
             ResNetSpec::new(1).widths([]),
             ResNetSpec::new(1).widths([4, 0]),
             ResNetSpec::new(1).blocks(0),
+            ResNetSpec::new(1).norm_splits(0),
             ResNetSpec::new(1).blocks_per_stage([1, 1]),
             ResNetSpec::new(1).blocks_per_stage([1, 0, 1]),
         ] {
