@@ -110,6 +110,14 @@ def step(key, title, limit, build):
     return make
 
 
+def update(optimizer, loss):
+    """One step of the optimizer. Returns the loss."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return float(loss)
+
+
 def weights(t, *modules):
     return t.cat([p.detach().flatten() for module in modules for p in module.parameters()]).numpy()
 
@@ -145,10 +153,7 @@ def resnet18(t, folder, key):
 
     def run():
         loss = F.cross_entropy(net(x), labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        return float(loss)
+        return update(optimizer, loss)
 
     return run
 
@@ -169,10 +174,7 @@ def dense_autoencoder(t, folder, key):
 
     def run():
         loss = t.nn.functional.mse_loss(net(x), x)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        return float(loss)
+        return update(optimizer, loss)
 
     return run
 
@@ -190,10 +192,7 @@ def vae(t, folder, key):
         kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(1)
         reconstruction = t.nn.functional.binary_cross_entropy_with_logits(output, x, reduction="none").sum(1)
         loss = (reconstruction + kl).mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        return float(loss)
+        return update(optimizer, loss)
 
     return run
 
@@ -223,14 +222,8 @@ def dcgan(t, folder, key):
     def run():
         fake = generator(noise)
         loss = bce(discriminator(x).flatten(), ones) + bce(discriminator(fake.detach()).flatten(), zeros)
-        second.zero_grad(set_to_none=True)
-        loss.backward()
-        second.step()
-        fooled = bce(discriminator(fake).flatten(), ones)
-        first.zero_grad(set_to_none=True)
-        fooled.backward()
-        first.step()
-        return float(loss) + float(fooled)
+        loss = update(second, loss)
+        return loss + update(first, bce(discriminator(fake).flatten(), ones))
 
     return run
 

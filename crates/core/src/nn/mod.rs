@@ -60,6 +60,6 @@ pub use layers::{
     SplitBatchNorm,
 };
 pub use mlp::Mlp;
-pub use ops::record::backward;
+pub use ops::pass::backward;
 pub use params::Params;
 pub use resnet::{BasicBlock, BlockKind, BottleneckBlock, ResNet, ResNetSpec, Stem};

@@ -1,7 +1,7 @@
 //! Element-wise activations in one pass each.
 
 use super::element::{Element, by_type, float, shaped, tensor, values};
-use super::record::{record1, record2};
+use super::record::{record, record1};
 use super::reduce::{map, map2};
 use crate::math::elementary::Elementary;
 use crate::{Error, Float, Result};
@@ -38,7 +38,7 @@ pub fn add_relu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (a, b) = (&a.contiguous()?, &b.contiguous()?);
     Ok(by_type!(a, T => {
         let y = map2(&values::<T>(a)?, &values(b)?, |a, b| rectify(a + b));
-        record2("add_relu", [a, b], (y, a.shape()), |_, y, dy| {
+        record("add_relu", [a, b], (y, a.shape()), |_, y, dy| {
             let gradient = tensor(map2(&values::<T>(y)?, &values(dy)?, passed), y.shape())?;
             Ok([Some(gradient.clone()), Some(gradient)])
         })
@@ -123,7 +123,7 @@ pub fn leaky_relu_gradient(x: &Tensor, dy: &Tensor, slope: f64) -> Result<Tensor
         let slope = T::of(slope);
         let passed = move |x: T, dy: T| if x > T::of(0.0) { dy } else { slope * dy };
         let y = map2(&values::<T>(x)?, &values(dy)?, passed);
-        record2("leaky_relu_gradient", [x, dy], (y, x.shape()), move |[x, _], _, dz| {
+        record("leaky_relu_gradient", [x, dy], (y, x.shape()), move |[x, _], _, dz| {
             Ok([None, Some(tensor(map2(&values::<T>(x)?, &values(dz)?, passed), x.shape())?)])
         })
     })?)

@@ -6,9 +6,10 @@
 //! Each channel belongs to one thread, which runs all passes over it while it is in the cache.
 //! Use it for batches of at least about 16; with fewer the statistics are noise.
 
+use super::channels::{Channel, by_channel, plane, planes_of};
 use super::element::{Backend, Element, by_type, float, shaped, tensor, values};
-use super::record::record3;
-use super::reduce::{Channel, by_channel, plane, planes_of, sum, sums2};
+use super::record::record;
+use super::reduce::{sum, sums2};
 use crate::{Error, Float, Result};
 use candle_core::Tensor;
 use pulp::{Arch, Simd, WithSimd};
@@ -141,7 +142,7 @@ fn normalized<T: Element>(
         };
         by_channel(sizes, channel).0
     };
-    record3("batch_norm", [x, gamma, beta], (y, x.shape()), move |[x, gamma, beta], _, dy| {
+    record("batch_norm", [x, gamma, beta], (y, x.shape()), move |[x, gamma, beta], _, dy| {
         let (x_, gamma, beta, dy) =
             (values::<T>(x)?, values::<T>(gamma)?, values::<T>(beta)?, values::<T>(dy)?);
         let channel = |channel: usize, out: &mut Channel<T>| {

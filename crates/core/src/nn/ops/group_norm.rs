@@ -4,10 +4,11 @@
 //! all channels of its group in the same image. Unlike batch normalisation it does not depend on the
 //! other images of a batch. Moments are two-pass and summed in `f64`.
 
+use super::channels::planes_of;
 use super::element::{Element, by_type, float, shaped, tensor, values};
 use super::layer_norm::{check_epsilon, moments_of, standardized};
-use super::record::record3;
-use super::reduce::{STRETCH, planes_of, sums2};
+use super::record::record;
+use super::reduce::{STRETCH, sums2};
 use crate::{Error, Float, Result};
 use candle_core::Tensor;
 use pulp::{Arch, Simd, WithSimd};
@@ -52,7 +53,7 @@ pub fn group_norm(x: &Tensor, groups: usize, weight: &Tensor, bias: &Tensor, eps
     let sizes = Sizes { groups, channels: c / groups, pixels };
     Ok(by_type!(x, T => {
         let (y, moments) = forward::<T>(sizes, &values(x)?, &values(weight)?, &values(bias)?, epsilon);
-        record3("group_norm", [x, weight, bias], (y, x.shape()), move |[x, weight, _], _, dy| {
+        record("group_norm", [x, weight, bias], (y, x.shape()), move |[x, weight, _], _, dy| {
             let (dx, sums) = backward::<T>(sizes, &values(x)?, &values(weight)?, &values(dy)?, &moments);
             // over the images in their order
             let of = |f: fn(&(f64, f64)) -> f64| {

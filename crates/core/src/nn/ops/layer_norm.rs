@@ -3,7 +3,7 @@
 //! y = weight·(x − μ)/√(σ² + ε) + bias, with μ and σ² of the row. Moments are two-pass and summed in `f64`.
 
 use super::element::{Element, by_type, float, shaped, tensor, values};
-use super::record::record3;
+use super::record::record;
 use super::reduce::{STRETCH, sum, sum_parts, sums2};
 use crate::{Error, Result};
 use candle_core::Tensor;
@@ -42,7 +42,7 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, epsilon: f64) -> R
     let (x, weight, bias) = (&x.contiguous()?, &weight.contiguous()?, &bias.contiguous()?);
     Ok(by_type!(x, T => {
         let (y, moments) = forward::<T>(&values(x)?, &values(weight)?, &values(bias)?, epsilon);
-        record3("layer_norm", [x, weight, bias], (y, x.shape()), move |[x, weight, _], _, dy| {
+        record("layer_norm", [x, weight, bias], (y, x.shape()), move |[x, weight, _], _, dy| {
             let (dx, dw, db) = backward::<T>(&values(x)?, &values(weight)?, &values(dy)?, &moments);
             Ok([Some(tensor(dx, x.shape())?), Some(tensor(dw, d)?), Some(tensor(db, d)?)])
         })

@@ -10,7 +10,7 @@
 
 use super::activation::logistic;
 use super::element::{Element, by_type, float, shaped, tensor, values};
-use super::record::{record2, record3};
+use super::record::record;
 use super::reduce::{STRETCH, map_rows, map2, sum};
 use crate::math::elementary::Elementary;
 use crate::{Error, Float, Result};
@@ -107,7 +107,7 @@ pub fn bernoulli_log_likelihood(x: &Tensor, logits: &Tensor) -> Result<Tensor> {
             let (x, l) = (values::<T>(x)?, values::<T>(logits)?);
             row_sums([n, width], [&x, &l], #[inline(always)] |[x, l]| x * l - softplus(l))
         };
-        record2("bernoulli_log_likelihood", [x, logits], (y, n), move |[x, logits], _, dy| {
+        record("bernoulli_log_likelihood", [x, logits], (y, n), move |[x, logits], _, dy| {
             let (x_, l_, dy) = (values::<T>(x)?, values::<T>(logits)?, values::<T>(dy)?);
             let dl = map_rows(&l_, width, #[inline(always)] |i, l, dl| {
                 let (x, dy) = (&x_[i * width..(i + 1) * width], dy[i]);
@@ -171,7 +171,7 @@ pub fn mean_squared_error(x: &Tensor, target: &Tensor) -> Result<Tensor> {
             let sums: Vec<f64> = x.par_chunks(STRETCH).zip(target.par_chunks(STRETCH)).with_min_len(4).map(sum).collect();
             sums.into_iter().sum::<f64>()
         };
-        record2("mean_squared_error", [x, target], (vec![T::of(total / count as f64)], ()), move |[x, target], _, dy| {
+        record("mean_squared_error", [x, target], (vec![T::of(total / count as f64)], ()), move |[x, target], _, dy| {
             let scale = T::of(2.0 / count as f64) * values::<T>(dy)?[0];
             let difference = |a: &Tensor, b: &Tensor| {
                 let d = map2(&values::<T>(a)?, &values::<T>(b)?, #[inline(always)] |a, b| scale * (a - b));
@@ -209,7 +209,7 @@ pub fn gaussian_log_likelihood(x: &Tensor, mean: &Tensor, log_variance: &Tensor)
             })
         };
         let name = "gaussian_log_likelihood";
-        record3(name, [x, mean, log_variance], (y, n), move |[x, mean, log_variance], _, dy| {
+        record(name, [x, mean, log_variance], (y, n), move |[x, mean, log_variance], _, dy| {
             let (x_, m, s, dy) =
                 (values::<T>(x)?, values::<T>(mean)?, values::<T>(log_variance)?, values::<T>(dy)?);
             // (d, precision) of each element, with the row's gradient

@@ -3,9 +3,10 @@
 //! Cost: n·d·o multiplications forward, twice that backward; the input gradient is skipped when
 //! the input carries none.
 
+use super::channels::channel_sums;
 use super::element::{Backend, Element, by_type, float, shaped, tensor, values};
-use super::record::{record2, record3};
-use super::reduce::{SERIAL, channel_sums};
+use super::record::record;
+use super::reduce::SERIAL;
 use crate::math::gemm::{Mat, product};
 use crate::{Error, Result};
 use candle_core::Tensor;
@@ -49,14 +50,14 @@ fn forward<T: Element>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Ba
     let ((n, d), out) = (x.dims2()?, weight.dim(0)?);
     let mut y = product(Mat::new(&values::<T>(x)?, n, d), Mat::new(&values::<T>(weight)?, out, d).t());
     let Some(bias) = bias else {
-        return record2("linear", [x, weight], (y, (n, out)), |[x, w], _, dy| gradients::<T>(x, w, dy));
+        return record("linear", [x, weight], (y, (n, out)), |[x, w], _, dy| gradients::<T>(x, w, dy));
     };
     let bias = &bias.contiguous()?;
     let b = values::<T>(bias)?;
     y.par_chunks_mut(out.max(1))
         .with_min_len((SERIAL / out.max(1)).max(1))
         .for_each(|y| y.iter_mut().zip(&b[..]).for_each(|(y, &b)| *y += b));
-    record3("linear", [x, weight, bias], (y, (n, out)), |[x, w, b], _, dy| {
+    record("linear", [x, weight, bias], (y, (n, out)), |[x, w, b], _, dy| {
         let [dx, dw] = gradients::<T>(x, w, dy)?;
         let db = if b.track_op() { Some(channel_sums::<T>(dy)?) } else { None };
         Ok([dx, dw, db])

@@ -31,6 +31,7 @@ mod activation;
 mod average_pool;
 mod batch_norm;
 mod bilinear;
+mod channels;
 mod conv;
 mod dropout;
 pub(crate) mod element;
@@ -41,8 +42,9 @@ mod likelihood;
 mod linear;
 mod max_pool;
 mod normal;
+pub(crate) mod pass;
 mod pool;
-pub(crate) mod record;
+mod record;
 mod reduce;
 mod separable;
 mod softmax;
@@ -54,6 +56,7 @@ pub use activation::{add_relu, leaky_relu, leaky_relu_gradient, relu, sigmoid, t
 pub use average_pool::avg_pool2d;
 pub use batch_norm::{Moments, batch_norm, batch_norm_by};
 pub use bilinear::upsample_bilinear2d;
+pub use channels::add_channels;
 pub use conv::{
     ConvOptions, conv_transpose2d, conv_transpose2d_with, conv2d, conv2d_input_gradient,
     conv2d_weight_gradient, conv2d_weight_gradient_with, conv2d_with,
@@ -68,6 +71,5 @@ pub use likelihood::{
 pub use linear::linear;
 pub use max_pool::{max_pool2d, max_pool2d_with};
 pub use pool::{global_average_pool, upsample_nearest2d};
-pub use reduce::add_channels;
 pub use softmax::{cross_entropy, log_softmax, normalize_rows};
 pub use sums::{mean_axes, sum_axes};

@@ -1,6 +1,6 @@
 //! Recorded operations: a forward result, and a function that takes its gradient back.
 //!
-//! The forward pass is computed by plain code over slices; [`record1`] and its siblings then hang the
+//! The forward pass is computed by plain code over slices; [`record`] then hangs the
 //! result into candle's graph, with a closure that is called with `(inputs…, result, gradient of the
 //! result)` and returns the gradients of the inputs. When no input carries a gradient nothing is
 //! recorded and the closure is dropped: an evaluation builds no graph.
@@ -20,21 +20,16 @@
 //! slot. candle calls the handle after everything that depends on it, as it would for any tensor,
 //! with the sum of these ones: the number of gradients that must be in the slot. Inputs that are no recorded
 //! results (variables, results of candle's operations) get their gradients from candle as usual; only
-//! [`backward`] keeps those of variables apart and puts them into candle's store at the end.
+//! [`backward`](super::pass::backward) keeps those of variables apart and puts them into candle's store at the end.
 
 use super::element::{Backend, Element, tensor};
-use crate::Result;
-use crate::math::in_pool;
-use candle_core::backprop::GradStore;
+use super::pass::{Pass, kept_apart};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, Layout, Shape, Tensor, TensorId};
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{self, ThreadId};
+use std::thread::ThreadId;
 
-type Gradient = Option<Tensor>;
+pub(super) type Gradient = Option<Tensor>;
 type Backward<const N: usize> =
     dyn Fn([&Tensor; N], &Tensor, &Tensor) -> Backend<[Gradient; N]> + Send + Sync;
 
@@ -48,27 +43,8 @@ pub(crate) fn record1<T: Element>(
     record(name, [x], result, move |[x], y, dy| Ok([backward(x, y, dy)?]))
 }
 
-/// An operation of two inputs; see the [module](self).
-pub(crate) fn record2<T: Element>(
-    name: &'static str,
-    inputs: [&Tensor; 2],
-    result: (Vec<T>, impl Into<Shape>),
-    backward: impl Fn([&Tensor; 2], &Tensor, &Tensor) -> Backend<[Gradient; 2]> + Send + Sync + 'static,
-) -> Backend<Tensor> {
-    record(name, inputs, result, backward)
-}
-
-/// An operation of three inputs; see the [module](self).
-pub(crate) fn record3<T: Element>(
-    name: &'static str,
-    inputs: [&Tensor; 3],
-    result: (Vec<T>, impl Into<Shape>),
-    backward: impl Fn([&Tensor; 3], &Tensor, &Tensor) -> Backend<[Gradient; 3]> + Send + Sync + 'static,
-) -> Backend<Tensor> {
-    record(name, inputs, result, backward)
-}
-
-fn record<T: Element, const N: usize>(
+/// An operation of up to three inputs; see the [module](self).
+pub(crate) fn record<T: Element, const N: usize>(
     name: &'static str,
     inputs: [&Tensor; N],
     (values, shape): (Vec<T>, impl Into<Shape>),
@@ -108,93 +84,6 @@ fn record<T: Element, const N: usize>(
     recorded().insert(y.id(), Node { handle, slot });
     let _ = id.set(y.id());
     Ok(y)
-}
-
-/// The gradients of a scalar with respect to all variables that it depends on, as candle's own `backward`
-/// computes them, without its three passes over the memory of every parameter. Use it in training loops;
-/// the trainer does.
-///
-/// # Errors
-/// When a gradient cannot be computed.
-///
-/// ```
-/// use unsup_core::candle::{Device, Var};
-/// use unsup_core::nn::{backward, ops};
-/// let x = Var::new(&[3_f64, -1.], &Device::Cpu)?;
-/// let gradients = backward(&ops::relu(&x)?.sqr()?.sum_all()?)?;
-/// assert_eq!(gradients.get(&x).map(|g| g.to_vec1::<f64>()).transpose()?, Some(vec![6., 0.]));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn backward(loss: &Tensor) -> Result<GradStore> {
-    in_pool(|| {
-        let pass = Pass::start();
-        let mut gradients = loss.backward()?;
-        for (variable, gradient) in pass.finish() {
-            let total = match gradients.remove(&variable) {
-                Some(other) => other.add(&gradient)?,
-                None => gradient,
-            };
-            gradients.insert(&variable, total);
-        }
-        Ok(gradients)
-    })
-}
-
-/// A run of [`backward`]: its number, and the variables that it has met with their gradients.
-struct Pass {
-    number: u64,
-    variables: HashMap<TensorId, (Tensor, Tensor)>,
-}
-
-thread_local! {
-    /// The run of this thread. A worker that waits for others may start another meanwhile.
-    static PASS: RefCell<Option<Pass>> = const { RefCell::new(None) };
-}
-
-impl Pass {
-    /// From here on this thread keeps the gradients of variables apart.
-    fn start() -> Running {
-        static NUMBER: AtomicU64 = AtomicU64::new(1);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Running(PASS.replace(Some(Pass { number, variables: HashMap::new() })))
-    }
-
-    /// What tells runs apart: the thread, and the number of the run unless it is one of candle's own.
-    fn key() -> (ThreadId, u64) {
-        (thread::current().id(), PASS.with_borrow(|pass| pass.as_ref().map_or(0, |pass| pass.number)))
-    }
-}
-
-/// The run that was interrupted by this one, and comes back when it ends.
-struct Running(Option<Pass>);
-
-impl Running {
-    fn finish(self) -> impl Iterator<Item = (Tensor, Tensor)> {
-        PASS.take().map(|pass| pass.variables).unwrap_or_default().into_values()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        PASS.set(self.0.take());
-    }
-}
-
-/// Keeps the gradient of an input if it is a variable and [`backward`] runs; otherwise gives it to candle.
-fn kept_apart(input: &Tensor, gradient: Tensor) -> Backend<Gradient> {
-    PASS.with_borrow_mut(|pass| match pass {
-        Some(pass) if input.is_variable() => {
-            match pass.variables.entry(input.id()) {
-                Entry::Occupied(mut entry) => {
-                    let (_, sum) = entry.get_mut();
-                    *sum = sum.add(&gradient)?;
-                }
-                Entry::Vacant(entry) => _ = entry.insert((input.clone(), gradient)),
-            }
-            Ok(None)
-        }
-        _ => Ok(Some(gradient)),
-    })
 }
 
 /// The way back from a recorded result.
@@ -389,74 +278,4 @@ impl Drop for Values {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::nn::ops;
-    use candle_core::Var;
-
-    /// relu(x)² summed, with candle's and our own operations and a result that is used three times.
-    fn mixed(x: &Tensor) -> crate::Result<Tensor> {
-        let y = ops::relu(x)?;
-        let sum = (ops::add_relu(&y, &y)? + &y)?;
-        Ok(ops::relu(&(sum.sqr()? * 0.5)?)?.sum_all()?)
-    }
-
-    #[test]
-    fn gradients_meet_from_operations_of_both_kinds() -> crate::Result<()> {
-        let x = Var::new(&[-1_f64, 0.5, 2.0], &Device::Cpu)?;
-        let y = mixed(&x)?; // Σ ½(3x)² over positive x
-        for candles in [true, false, true] {
-            let gradients = if candles { y.backward()? } else { backward(&y)? };
-            let dx = gradients.get(&x).map(Tensor::to_vec1::<f64>).transpose()?;
-            assert_eq!(dx.as_deref(), Some(&[0.0, 4.5, 18.0][..]));
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn a_variable_of_operations_of_both_kinds_gets_the_sum() -> crate::Result<()> {
-        let x = Var::new(&[2_f64], &Device::Cpu)?;
-        let y = ((ops::relu(&x)? + x.as_tensor())? + ops::relu(&x)?)?.sum_all()?;
-        let gradients = backward(&y)?;
-        assert_eq!(gradients.get(&x).map(Tensor::to_vec1::<f64>).transpose()?, Some(vec![3.0]));
-        assert!(PASS.with_borrow(Option::is_none));
-        Ok(())
-    }
-
-    #[test]
-    fn threads_share_a_graph() -> crate::Result<()> {
-        let x = Var::from_vec(vec![1_f64; 1000], 1000, &Device::Cpu)?;
-        let y = mixed(&x)?;
-        let sums: Vec<crate::Result<f64>> = thread::scope(|scope| {
-            let run = || {
-                Ok(backward(&y)?
-                    .get(&x)
-                    .ok_or(candle_core::Error::Msg("none".into()))?
-                    .sum_all()?
-                    .to_scalar()?)
-            };
-            let threads: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
-            threads.into_iter().filter_map(|t| t.join().ok()).collect()
-        });
-        assert_eq!(sums.len(), 4);
-        for sum in sums {
-            assert_eq!(sum?, 9000.0);
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn a_graph_that_is_dropped_leaves_nothing_behind() -> crate::Result<()> {
-        let x = Var::new(&[1_f64, 2.0], &Device::Cpu)?;
-        let (inner, outer, weak) = {
-            let y = ops::relu(&x)?;
-            let z = ops::relu(&y)?;
-            let slots = Arc::downgrade(&recorded()[&y.id()].slot);
-            z.backward()?;
-            (y.id(), z.id(), slots)
-        };
-        assert!(weak.upgrade().is_none(), "the graph is still alive");
-        assert!(!recorded().contains_key(&inner) && !recorded().contains_key(&outer));
-        Ok(())
-    }
-}
+mod tests;

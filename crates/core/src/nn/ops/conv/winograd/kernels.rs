@@ -6,22 +6,19 @@ use crate::nn::ops::conv::geometry::Geometry;
 use crate::nn::ops::element::Element;
 use crate::nn::ops::reduce::pieces;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 /// G g Gᵀ of every kernel: `[36, o, c]`.
 pub(super) fn kernels<T: Element>(g: &Geometry, weight: &[T], flipped: bool) -> Vec<T> {
     let (c, o) = (g.in_channels, g.out_channels);
-    let mut by_output = vec![T::zero(); POSITIONS * o * c];
     // [o, 36, c] first, one thread an output; the products want [36, o, c]
     let rows = pieces(o * POSITIONS * c, POSITIONS * c, |row, out| {
         Arch::new().dispatch(Kernels { weight, flipped, o, c, row, out });
     });
-    by_output.par_chunks_mut(o * c).enumerate().for_each(|(position, out)| {
+    pieces(POSITIONS * o * c, o * c, |position, out| {
         for (row, out) in out.chunks_exact_mut(c).enumerate() {
             out.copy_from_slice(&rows[(row * POSITIONS + position) * c..][..c]);
         }
-    });
-    by_output
+    })
 }
 
 struct Kernels<'a, T> {

@@ -11,7 +11,7 @@
 //! adjoint, Gᵀ [ Σ_tiles (A dy Aᵀ) ∘ (Bᵀ d B) ] G; the input gradient is a forward pass with flipped kernels.
 //!
 //! The transforms interpolate at 0, ±1/√2, ±√2 and ∞ instead of the usual 0, ±1, ±2, ∞: in `f32` the
-//! error is then twice that of a plain sum of products, not five times (`docs/src/performance.md`).
+//! error is then twice that of a plain sum of products, not five times (`docs/src/networks.md`).
 //!
 //! Cost: 36 / 16 multiplications an output pixel and channel pair, and transforms that grow with c + o, not c·o.
 
@@ -102,7 +102,7 @@ pub(in crate::nn::ops::conv) fn forward<T: Element>(
 ) -> Vec<T> {
     let tiling = Tiling::new(g);
     let kernels = kernels(g, weight, flipped);
-    let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
+    let (in_image, out_image) = (g.in_image(), g.out_image());
     let (c, o) = (g.in_channels, g.out_channels);
     pieces(g.images * out_image, tiling.images() * out_image, |i, y| {
         let x = &x[i * tiling.images() * in_image..][..y.len() / out_image * in_image];
@@ -130,7 +130,7 @@ pub(in crate::nn::ops::conv) fn forward<T: Element>(
 /// The gradient of the weight. x: `[n, c, h, w]`, dy: `[n, o, oh, ow]`. Returns `[o, c, 3, 3]`.
 pub(in crate::nn::ops::conv) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
     let tiling = Tiling::new(g);
-    let (in_image, out_image) = (g.in_channels * g.in_pixels(), g.out_channels * g.out_pixels());
+    let (in_image, out_image) = (g.in_image(), g.out_image());
     let (c, o) = (g.in_channels, g.out_channels);
     // a block: the transformed inputs and gradients of some rows of tiles of one image, or of some images
     let mut blocks = Vec::new();
