@@ -1,7 +1,7 @@
 //! Activations as settings of a network.
 
 use super::ops;
-use crate::{Error, Result};
+use crate::Result;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ impl Activation {
     /// Applies the function to each value. x: any shape. Returns the same shape.
     ///
     /// # Errors
-    /// [`Error::Shape`] when x holds no floating point numbers.
+    /// [`Error::Shape`](crate::Error::Shape) when x holds no floating point numbers.
     pub fn apply(self, x: &Tensor) -> Result<Tensor> {
         match self {
             Activation::Relu => ops::relu(x),
@@ -49,12 +49,10 @@ impl Activation {
     }
 
     /// # Errors
-    /// [`Error::Parameter`] for a slope that is negative or not finite.
+    /// [`Error::Parameter`](crate::Error::Parameter) for a slope that is negative or not finite.
     pub fn check(self) -> Result<()> {
         match self {
-            Activation::LeakyRelu(slope) if !(slope >= 0.0 && slope.is_finite()) => {
-                Err(Error::parameter("slope", slope, "a finite number of at least 0"))
-            }
+            Activation::LeakyRelu(slope) => ops::activation::check_slope(slope),
             _ => Ok(()),
         }
     }
@@ -63,6 +61,7 @@ impl Activation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use crate::nn::check;
     use candle_core::Device;
 

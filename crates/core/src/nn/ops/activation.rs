@@ -129,7 +129,8 @@ pub fn leaky_relu_gradient(x: &Tensor, dy: &Tensor, slope: f64) -> Result<Tensor
     })?)
 }
 
-fn check_slope(slope: f64) -> Result<()> {
+/// A slope that keeps the sign.
+pub(in crate::nn) fn check_slope(slope: f64) -> Result<()> {
     if slope >= 0.0 && slope.is_finite() {
         return Ok(());
     }

@@ -27,7 +27,7 @@
 //! Second derivatives are not recorded by candle's backward pass; write the first as a forward
 //! pass where the second is needed (the convolutions are made for that).
 
-mod activation;
+pub(in crate::nn) mod activation;
 mod average_pool;
 mod batch_norm;
 mod bilinear;
