@@ -171,6 +171,8 @@ impl<const N: usize> Operation<N> {
             *told = match (node, gradient) {
                 (Some(node), Some(gradient)) => Some(node.slot.put(gradient)?),
                 (Some(_), None) => Some(counted(0.0)?),
+                // candle would add it to zeros, for nobody
+                (None, Some(_)) if !input.track_op() => None,
                 (None, Some(gradient)) => kept_apart(input, gradient)?,
                 // candle insists on a gradient for everything that its graph holds
                 (None, None) if input.track_op() => Some(input.zeros_like()?),

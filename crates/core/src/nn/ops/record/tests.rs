@@ -35,6 +35,16 @@ fn a_variable_of_operations_of_both_kinds_gets_the_sum() -> crate::Result<()> {
 }
 
 #[test]
+fn what_needs_no_gradient_gets_none() -> crate::Result<()> {
+    let (x, data) = (Var::new(&[2_f64], &Device::Cpu)?, Tensor::new(&[3_f64], &Device::Cpu)?);
+    let y = ops::add_relu(&x, &data)?.sum_all()?;
+    for gradients in [backward(&y)?, y.backward()?] {
+        assert!(gradients.get(&x).is_some() && gradients.get(&data).is_none());
+    }
+    Ok(())
+}
+
+#[test]
 fn threads_share_a_graph() -> crate::Result<()> {
     let x = Var::from_vec(vec![1_f64; 1000], 1000, &Device::Cpu)?;
     let y = mixed(&x)?;
