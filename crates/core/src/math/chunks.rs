@@ -23,11 +23,17 @@ pub fn sum_in_order<'a>(mut parts: impl Iterator<Item = &'a [f64]>) -> Vec<f64> 
     total
 }
 
-/// Runs f on a thread of the pool. Whoever calls the pool from outside waits for a thread to wake up, each
-/// time; a caller of many small parallel steps goes in once.
+/// Runs f on a thread of the pool, the others awake. Whoever calls the pool from outside waits for a thread to
+/// wake up, each time; a caller of many small parallel steps goes in once.
 #[cfg(feature = "nn")]
 pub(crate) fn in_pool<R: Send>(f: impl FnOnce() -> R + Send) -> R {
-    if rayon::current_thread_index().is_some() { f() } else { rayon::scope(|_| f()) }
+    if rayon::current_thread_index().is_some() {
+        return f();
+    }
+    rayon::scope(|_| {
+        super::awake::keep_awake();
+        f()
+    })
 }
 
 #[cfg(test)]

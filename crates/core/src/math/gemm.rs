@@ -99,8 +99,6 @@ pub(crate) fn product<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>) -> Vec<T> {
     assert_eq!(a.columns, b.rows, "inner dimensions differ");
     // below this many multiplications a second thread costs more than it brings
     const SMALL: usize = 1 << 16;
-    const ROWS: usize = 256;
-    const COLUMNS: usize = 128;
     let len = a.rows * b.columns;
     if a.columns == 0 {
         return vec![T::zero(); len];
@@ -113,11 +111,10 @@ pub(crate) fn product<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>) -> Vec<T> {
             unsafe { multiply_tile(window, false, a, b, 0..a.rows, 0..b.columns) };
         }
     } else {
-        let row_tiles = a.rows.div_ceil(ROWS);
-        (0..row_tiles * b.columns.div_ceil(COLUMNS)).into_par_iter().for_each(|tile| {
-            let (row, column) = (tile % row_tiles * ROWS, tile / row_tiles * COLUMNS);
-            let rows = row..a.rows.min(row + ROWS);
-            let columns = column..b.columns.min(column + COLUMNS);
+        // of even number where there are several, for two threads to share
+        let (rows, columns) = (Cut::new(a.rows, 6, 256), Cut::new(b.columns, 64, 128));
+        (0..rows.parts * columns.parts).into_par_iter().for_each(|tile| {
+            let (rows, columns) = (rows.part(tile % rows.parts), columns.part(tile / rows.parts));
             // SAFETY: tiles are disjoint and inside the room of `out`; nothing is read from it.
             unsafe { multiply_tile(window, false, a, b, rows, columns) };
         });
@@ -125,6 +122,28 @@ pub(crate) fn product<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>) -> Vec<T> {
     // SAFETY: the tiles cover every value.
     unsafe { out.set_len(len) };
     out
+}
+
+/// A range cut into parts of nearly one size.
+#[derive(Clone, Copy)]
+struct Cut {
+    len: usize,
+    /// What a kernel takes at a time: parts start at multiples of it.
+    unit: usize,
+    parts: usize,
+}
+
+impl Cut {
+    /// Parts of at most about `most`, an even number of them unless one is enough.
+    fn new(len: usize, unit: usize, most: usize) -> Self {
+        let parts = len.div_ceil(most).max(1);
+        Cut { len, unit, parts: if parts > 1 { parts.next_multiple_of(2) } else { 1 } }
+    }
+
+    fn part(self, number: usize) -> Range<usize> {
+        let start = |number: usize| number * self.len / self.parts / self.unit * self.unit;
+        start(number)..if number + 1 == self.parts { self.len } else { start(number + 1) }
+    }
 }
 
 /// # Safety

@@ -5,6 +5,8 @@
 //! fixed chunks that are merged in a fixed order, so that results have the same bits on any
 //! number of threads.
 
+#[cfg(feature = "nn")]
+mod awake;
 mod chunks;
 mod decompose;
 mod distance;
