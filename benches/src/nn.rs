@@ -9,7 +9,7 @@ use unsup::core::candle::{Device, Tensor, Var};
 use unsup::core::data::npy;
 use unsup::core::nn::{
     BatchNorm, Conv2d, ConvSpec, ConvTranspose2d, Linear, Mlp, Mode, Params, ResNet, ResNetSpec, backward,
-    ops,
+    in_pool, ops,
 };
 use unsup::core::train::{AdamW, Optimizer, Sgd};
 use unsup::generative::loss::{kl_standard_normal, reparameterize};
@@ -90,16 +90,17 @@ fn gradient(x: Tensor, run: impl Fn(&Tensor) -> unsup::Result<Tensor> + 'static)
 }
 
 /// A training step: forward, loss, backward, update. Returns the loss.
-pub type Step = Box<dyn FnMut() -> unsup::Result<f64>>;
+pub type Step = Box<dyn FnMut() -> unsup::Result<f64> + Send>;
 
 fn step(mut step: Step) -> unsup::Result<Run> {
     let mut loss = 0.0;
     for _ in 0..3 {
-        loss = step()?;
+        loss = in_pool(&mut step)?;
     }
     Ok(Box::new(move || {
         let start = Instant::now();
-        step()?;
+        // as the trainer does
+        in_pool(&mut step)?;
         Ok((start.elapsed().as_secs_f64(), loss))
     }))
 }

@@ -62,6 +62,20 @@ struct Window<T> {
     row_stride: usize,
 }
 
+impl<T: Float> Window<T> {
+    /// # Safety
+    /// As [`multiply_tile`].
+    unsafe fn fill_rows(self, rows: Range<usize>, column: usize, values: &[T]) {
+        for row in rows {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let start = self.start.add(row * self.row_stride + column);
+                start.copy_from_nonoverlapping(values.as_ptr(), values.len());
+            }
+        }
+    }
+}
+
 // SAFETY: a window is only ever handed out together with a set of rows and columns that no other
 // thread writes (the tiles of `product` are disjoint).
 unsafe impl<T: Send> Send for Window<T> {}
@@ -96,28 +110,34 @@ pub(crate) fn multiply<T: Float>(
 
 /// a·b with all threads: `[a.rows, b.columns]`, row-major.
 pub(crate) fn product<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>) -> Vec<T> {
+    product_plus(a, b, None)
+}
+
+/// a·b plus a number for each column, with all threads: `[a.rows, b.columns]`, row-major.
+pub(crate) fn product_plus<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>, bias: Option<&[T]>) -> Vec<T> {
     assert_eq!(a.columns, b.rows, "inner dimensions differ");
+    assert!(bias.is_none_or(|bias| bias.len() == b.columns), "one number for each column");
     // below this many multiplications a second thread costs more than it brings
     const SMALL: usize = 1 << 16;
     let len = a.rows * b.columns;
-    if a.columns == 0 {
-        return vec![T::zero(); len];
-    }
     let mut out: Vec<T> = Vec::with_capacity(len);
     let window = Window { start: out.as_mut_ptr(), row_stride: b.columns };
-    if len * a.columns <= SMALL {
-        if len > 0 {
-            // SAFETY: the window is the room of `out`; nothing is read from it.
-            unsafe { multiply_tile(window, false, a, b, 0..a.rows, 0..b.columns) };
+    // one part where a second thread would cost more than it brings, otherwise an even number for two to share
+    let most = if len * a.columns <= SMALL { [usize::MAX; 2] } else { [256, 128] };
+    let (rows, columns) = (Cut::new(a.rows, 6, most[0]), Cut::new(b.columns, 64, most[1]));
+    let tile = |tile: usize| {
+        let (rows, columns) = (rows.part(tile % rows.parts), columns.part(tile / rows.parts));
+        // SAFETY: tiles are disjoint and inside the room of `out`; what is read of it has been written before.
+        unsafe {
+            if let Some(bias) = bias {
+                window.fill_rows(rows.clone(), columns.start, &bias[columns.clone()]);
+            }
+            multiply_tile(window, bias.is_some(), a, b, rows, columns);
         }
-    } else {
-        // of even number where there are several, for two threads to share
-        let (rows, columns) = (Cut::new(a.rows, 6, 256), Cut::new(b.columns, 64, 128));
-        (0..rows.parts * columns.parts).into_par_iter().for_each(|tile| {
-            let (rows, columns) = (rows.part(tile % rows.parts), columns.part(tile / rows.parts));
-            // SAFETY: tiles are disjoint and inside the room of `out`; nothing is read from it.
-            unsafe { multiply_tile(window, false, a, b, rows, columns) };
-        });
+    };
+    match rows.parts * columns.parts {
+        1 => tile(0),
+        tiles => (0..tiles).into_par_iter().for_each(tile),
     }
     // SAFETY: the tiles cover every value.
     unsafe { out.set_len(len) };
@@ -157,6 +177,9 @@ unsafe fn multiply_tile<T: Float>(
     rows: Range<usize>,
     columns: Range<usize>,
 ) {
+    if rows.is_empty() || columns.is_empty() {
+        return;
+    }
     let alpha = if accumulate { T::one() } else { T::zero() };
     // SAFETY: `Mat` was checked against its memory when it was made; `out` is the caller's promise.
     unsafe {
@@ -204,6 +227,11 @@ mod tests {
                 let out = product(Mat::new(&a, m, k), b);
                 let worst = out.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
                 assert!(worst < 1e-11, "{m}x{k}x{n}: {worst}");
+                let bias: Vec<f64> = (0..n).map(|j| j as f64).collect();
+                let out = product_plus(Mat::new(&a, m, k), b, Some(&bias));
+                for (i, out) in out.iter().enumerate() {
+                    assert!((out - expected[i] - bias[i % n]).abs() < 1e-10, "{m}x{k}x{n} plus {}", i % n);
+                }
             }
         }
     }

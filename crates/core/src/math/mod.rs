@@ -18,7 +18,7 @@ mod nearest;
 mod products;
 
 #[cfg(feature = "nn")]
-pub(crate) use chunks::in_pool;
+pub use chunks::in_pool;
 pub use chunks::{ROW_TILE, chunks, sum_in_order};
 pub use decompose::{
     Eigen, Svd, cholesky, leading_eigen, orthonormal, svd, symmetric_eigen, triangular_factor,

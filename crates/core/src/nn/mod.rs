@@ -60,6 +60,7 @@ pub use layers::{
     SplitBatchNorm,
 };
 pub use mlp::Mlp;
+pub use crate::math::in_pool;
 pub use ops::pass::backward;
 pub use params::Params;
 pub use resnet::{BasicBlock, BlockKind, BottleneckBlock, ResNet, ResNetSpec, Stem};

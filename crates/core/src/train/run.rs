@@ -7,8 +7,9 @@ use super::early::EarlyStopping;
 use super::loss::{Loss, Means};
 use super::optimizer::{Optimizer, clip_gradients};
 use super::plan::{Plan, Planned};
+use super::trainer::Trainer;
 use super::training::{Every, Training};
-use crate::nn::backward;
+use crate::nn::{backward, in_pool};
 use crate::observe::{Event, History, Observer, Stop};
 use crate::{Error, Result};
 use candle_core::Var;
@@ -28,7 +29,7 @@ impl<'a> Training<'a> {
         rows: usize,
         optimizer: &mut dyn Optimizer,
         observer: &mut dyn Observer,
-        mut loss: impl FnMut(&Batch<'_>) -> Result<Loss>,
+        mut loss: impl FnMut(&Batch<'_>) -> Result<Loss> + Send,
     ) -> Result<History> {
         let plan = self.plan(rows)?;
         let progress = self.restore(&plan, rows, optimizer)?;
@@ -74,7 +75,7 @@ impl<'a> Training<'a> {
         optimizer: &mut dyn Optimizer,
         observer: &mut dyn Observer,
         prepare: impl Fn(&Batch<'_>) -> Result<T> + Send,
-        mut loss: impl FnMut(T, &Batch<'_>) -> Result<Loss>,
+        mut loss: impl FnMut(T, &Batch<'_>) -> Result<Loss> + Send,
     ) -> Result<History> {
         let plan = self.plan(rows)?;
         let progress = self.restore(&plan, rows, optimizer)?;
@@ -99,10 +100,10 @@ pub(super) struct Run<'r, T> {
     pub(super) progress: Progress,
     /// The rest of the plan.
     pub(super) batches: &'r mut dyn Iterator<Item = (Planned, Result<T>)>,
-    pub(super) loss: &'r mut dyn FnMut(T, &Batch<'_>) -> Result<Loss>,
+    pub(super) loss: &'r mut (dyn FnMut(T, &Batch<'_>) -> Result<Loss> + Send),
 }
 
-impl<T> Run<'_, T> {
+impl<T: Send> Run<'_, T> {
     pub(super) fn finish(
         mut self,
         optimizer: &mut dyn Optimizer,
@@ -137,20 +138,28 @@ impl<T> Run<'_, T> {
 
     /// One change of the parameters, by the gradient of the mean over the rows of all batches of the step.
     fn step(&mut self, optimizer: &mut dyn Optimizer) -> Result<()> {
+        let Trainer { max_gradient_norm, schedule, .. } = self.training.trainer;
+        let rate = schedule.rate(self.progress.step, self.plan.steps);
         let (mut sum, mut more) = (None, true);
         while more {
-            let (planned, loss) = self.next_loss()?;
-            self.progress.means.add(&loss, planned.rows.len(), planned.step, "")?;
-            let share = if planned.share < 1.0 { (loss.total * planned.share)? } else { loss.total };
-            sum = Some(add(sum, backward(&share)?, optimizer.parameters())?);
+            let (planned, prepared) = self.next()?;
+            let (loss, means) = (&mut *self.loss, &mut self.progress.means);
             more = !planned.ends_step;
-        }
-        let trainer = self.training.trainer;
-        if let Some(mut gradients) = sum {
-            if let Some(norm) = trainer.max_gradient_norm {
-                clip_gradients(&mut gradients, optimizer.parameters(), norm)?;
-            }
-            optimizer.step(&gradients, trainer.schedule.rate(self.progress.step, self.plan.steps))?;
+            in_pool(|| -> Result<()> {
+                let loss = loss(prepared, &planned.batch())?;
+                means.add(&loss, planned.rows.len(), planned.step, "")?;
+                let share = if planned.share < 1.0 { (loss.total * planned.share)? } else { loss.total };
+                sum = Some(add(sum.take(), backward(&share)?, optimizer.parameters())?);
+                match &mut sum {
+                    Some(gradients) if !more => {
+                        if let Some(norm) = *max_gradient_norm {
+                            clip_gradients(gradients, optimizer.parameters(), norm)?;
+                        }
+                        optimizer.step(gradients, rate)
+                    }
+                    _ => Ok(()),
+                }
+            })?;
         }
         self.progress.step += 1;
         Ok(())
@@ -181,20 +190,21 @@ impl<T> Run<'_, T> {
     fn evaluate(&mut self) -> Result<Option<Means>> {
         let mut means = None;
         for _ in 0..self.plan.validation_batches() {
-            let (planned, loss) = self.next_loss()?;
+            let (planned, prepared) = self.next()?;
+            let loss = (self.loss)(prepared, &planned.batch())?;
             let means: &mut Means = means.get_or_insert_default();
             means.add(&loss, planned.rows.len(), planned.step, "validation ")?;
         }
         Ok(means)
     }
 
-    fn next_loss(&mut self) -> Result<(Planned, Loss)> {
+    /// The next batch, and what was prepared of it.
+    fn next(&mut self) -> Result<(Planned, T)> {
         let Some((planned, prepared)) = self.batches.next() else {
             let problem = "the thread that prepares them has panicked".to_owned();
             return Err(Error::Numerical { method: "preparing batches", problem });
         };
-        let loss = (self.loss)(prepared?, &planned.batch())?;
-        Ok((planned, loss))
+        Ok((planned, prepared?))
     }
 
     fn is_over(&self) -> bool {

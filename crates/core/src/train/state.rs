@@ -6,12 +6,12 @@ use crate::store::Record;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use rand::SeedableRng;
-use std::cell::RefCell;
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
 /// Something that a checkpoint can hold: every [`Optimizer`](super::Optimizer), a [`Params`], an [`Ema`](super::Ema), a
 /// generator, or a type of your own. [`Training::with`](super::Training::with) adds it to a checkpoint.
 ///
-/// What the loss changes while the training holds on to it goes into a [`RefCell`], a reference to which is a state too.
+/// What the loss changes while the training holds on to it goes into a [`Mutex`], a reference to which is a state too.
 ///
 /// ```
 /// use unsup_core::Result;
@@ -66,18 +66,26 @@ impl<S: State + ?Sized> State for Box<S> {
     }
 }
 
-impl<S: State> State for &RefCell<S> {
+impl<S: State> State for &Mutex<S> {
     fn write(&self, prefix: &str, record: Record) -> Result<Record> {
-        self.try_borrow().map_err(|_| held())?.write(prefix, record)
+        free(self)?.write(prefix, record)
     }
 
     fn read(&mut self, prefix: &str, record: &Record) -> Result<()> {
-        self.try_borrow_mut().map_err(|_| held())?.read(prefix, record)
+        free(self)?.read(prefix, record)
+    }
+}
+
+fn free<S>(state: &Mutex<S>) -> Result<MutexGuard<'_, S>> {
+    match state.try_lock() {
+        Ok(state) => Ok(state),
+        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => Err(held()),
     }
 }
 
 fn held() -> Error {
-    let problem = "a state is borrowed outside of the loss; end the borrow before the step ends".to_owned();
+    let problem = "a state is locked outside of the loss; unlock it before the step ends".to_owned();
     Error::Numerical { method: "a checkpoint", problem }
 }
 
@@ -139,9 +147,9 @@ mod tests {
         let _: [f64; 7] = rng.random();
         let record = rng.write("a.", Record::new("Example"))?;
         let expected: [u64; 9] = rng.random();
-        let other = RefCell::new(Seed::new(4).rng());
+        let other = Mutex::new(Seed::new(4).rng());
         (&other).read("a.", &record)?;
-        assert_eq!(other.borrow_mut().random::<[u64; 9]>(), expected);
+        assert_eq!(free(&other)?.random::<[u64; 9]>(), expected);
         assert!(matches!((&other).read("b.", &record), Err(Error::File { .. })));
         Ok(())
     }
@@ -164,9 +172,9 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_is_borrowed_is_an_error() -> Result<()> {
-        let rng = RefCell::new(Seed::new(3).rng());
-        let held = rng.borrow_mut();
+    fn a_state_that_is_locked_is_an_error() -> Result<()> {
+        let rng = Mutex::new(Seed::new(3).rng());
+        let held = free(&rng)?;
         let written = (&rng).write("a.", Record::new("Example"));
         assert!(matches!(written, Err(Error::Numerical { .. })));
         drop(held);

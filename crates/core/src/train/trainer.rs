@@ -146,7 +146,7 @@ impl Trainer {
         rows: usize,
         optimizer: &mut dyn Optimizer,
         observer: &mut dyn Observer,
-        loss: impl FnMut(&Batch<'_>) -> Result<Loss>,
+        loss: impl FnMut(&Batch<'_>) -> Result<Loss> + Send,
     ) -> Result<History> {
         self.on(&Params::frozen([])).run(rows, optimizer, observer, loss)
     }

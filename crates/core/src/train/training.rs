@@ -131,7 +131,7 @@ impl<'a> Training<'a> {
     /// generator. See [`State`].
     ///
     /// ```
-    /// use std::cell::RefCell;
+    /// use std::sync::Mutex;
     /// use unsup_core::candle::{Device, Tensor, Var};
     /// use unsup_core::nn::Params;
     /// use unsup_core::observe::Silent;
@@ -139,10 +139,10 @@ impl<'a> Training<'a> {
     /// use unsup_core::Seed;
     /// use rand::RngExt;
     /// let weight = Var::new(&[1_f32], &Device::Cpu)?;
-    /// let generator = RefCell::new(Seed::new(1).rng());
+    /// let generator = Mutex::new(Seed::new(1).rng());
     /// let (trainer, network) = (Trainer::new("noisy", 3), Params::new(Seed::new(0)));
     /// trainer.on(&network).with("generator", &generator).run(8, &mut Sgd::new(vec![weight.clone()]), &mut Silent, |_| {
-    ///     let noise: f64 = generator.borrow_mut().random();
+    ///     let noise: f64 = generator.lock().map_or(0.0, |mut generator| generator.random());
     ///     Ok(Loss::new((weight.sqr()? * noise)?.sum_all()?))
     /// })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -3,7 +3,7 @@
 use crate::math::elementary::Elementary;
 use crate::{Error, Float, Result};
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Shape, Storage, StorageRef, Tensor, WithDType};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ops::{Deref, Range};
 
@@ -11,8 +11,8 @@ pub(crate) type Backend<T> = candle_core::Result<T>;
 
 /// `f32` or `f64`, as both tables and tensors know them.
 pub(crate) trait Element: Float + WithDType + Elementary {
-    /// Lends a buffer that belongs to the calling thread, so that kernels allocate nothing. The
-    /// buffer is taken while it is lent: a nested call gets a fresh one.
+    /// Lends a buffer that belongs to the calling thread, so that kernels allocate nothing. Nested calls get
+    /// different ones. What is in it is left over from others.
     fn with_scratch<R>(f: impl FnOnce(&mut Vec<Self>) -> R) -> R;
 }
 
@@ -20,10 +20,10 @@ macro_rules! element {
     ($type:ty) => {
         impl Element for $type {
             fn with_scratch<R>(f: impl FnOnce(&mut Vec<Self>) -> R) -> R {
-                thread_local!(static SCRATCH: Cell<Vec<$type>> = const { Cell::new(Vec::new()) });
-                let mut buffer = SCRATCH.take();
+                thread_local!(static IDLE: RefCell<Vec<Vec<$type>>> = const { RefCell::new(Vec::new()) });
+                let mut buffer = IDLE.with_borrow_mut(Vec::pop).unwrap_or_default();
                 let result = f(&mut buffer);
-                SCRATCH.set(buffer);
+                IDLE.with_borrow_mut(|idle| idle.push(buffer));
                 result
             }
         }

@@ -5,12 +5,10 @@
 
 use super::channels::channel_sums;
 use super::element::{Backend, Element, by_type, float, shaped, tensor, values};
-use super::record::record;
-use super::reduce::SERIAL;
-use crate::math::gemm::{Mat, product};
+use super::record::{Gradient, record};
+use crate::math::gemm::{Mat, product, product_plus};
 use crate::{Error, Result};
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 /// x·weightᵀ + bias. x: `[n, d]`, weight: `[o, d]`, bias: `[o]`. Returns `[n, o]`.
 ///
@@ -48,30 +46,40 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
 
 fn forward<T: Element>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Backend<Tensor> {
     let ((n, d), out) = (x.dims2()?, weight.dim(0)?);
-    let mut y = product(Mat::new(&values::<T>(x)?, n, d), Mat::new(&values::<T>(weight)?, out, d).t());
+    let apply = |bias: Option<&[T]>| -> Backend<Vec<T>> {
+        let (x, weight) = (values::<T>(x)?, values::<T>(weight)?);
+        Ok(product_plus(Mat::new(&x, n, d), Mat::new(&weight, out, d).t(), bias))
+    };
     let Some(bias) = bias else {
-        return record("linear", [x, weight], (y, (n, out)), |[x, w], _, dy| gradients::<T>(x, w, dy));
+        return record("linear", [x, weight], (apply(None)?, (n, out)), |[x, w], _, dy| {
+            let (dx, dw) = rayon::join(|| input_gradient::<T>(x, w, dy), || weight_gradient::<T>(x, w, dy));
+            Ok([dx?, dw?])
+        });
     };
     let bias = &bias.contiguous()?;
-    let b = values::<T>(bias)?;
-    y.par_chunks_mut(out.max(1))
-        .with_min_len((SERIAL / out.max(1)).max(1))
-        .for_each(|y| y.iter_mut().zip(&b[..]).for_each(|(y, &b)| *y += b));
+    let y = apply(Some(&values::<T>(bias)?))?;
     record("linear", [x, weight, bias], (y, (n, out)), |[x, w, b], _, dy| {
-        let [dx, dw] = gradients::<T>(x, w, dy)?;
-        let db = if b.track_op() { Some(channel_sums::<T>(dy)?) } else { None };
-        Ok([dx, dw, db])
+        let db = || if b.track_op() { channel_sums::<T>(dy).map(Some) } else { Ok(None) };
+        let of_parameters = || rayon::join(|| weight_gradient::<T>(x, w, dy), db);
+        let (dx, (dw, db)) = rayon::join(|| input_gradient::<T>(x, w, dy), of_parameters);
+        Ok([dx?, dw?, db?])
     })
 }
 
-fn gradients<T: Element>(x: &Tensor, weight: &Tensor, dy: &Tensor) -> Backend<[Option<Tensor>; 2]> {
-    let ((n, d), out) = (x.dims2()?, weight.dim(0)?);
-    let dy = values::<T>(dy)?;
-    let dy = Mat::new(&dy, n, out);
-    let multiply = |rows: usize, a: Mat<'_, T>, b: &Tensor, b_rows: usize| {
-        tensor(product(a, Mat::new(&values::<T>(b)?, b_rows, d)), (rows, d)).map(Some)
-    };
-    let dx = if x.track_op() { multiply(n, dy, weight, out)? } else { None };
-    let dw = if weight.track_op() { multiply(out, dy.t(), x, n)? } else { None };
-    Ok([dx, dw])
+fn input_gradient<T: Element>(x: &Tensor, weight: &Tensor, dy: &Tensor) -> Backend<Gradient> {
+    if !x.track_op() {
+        return Ok(None);
+    }
+    let ((out, d), n) = (weight.dims2()?, x.dim(0)?);
+    let (dy, weight) = (values::<T>(dy)?, values::<T>(weight)?);
+    tensor(product(Mat::new(&dy, n, out), Mat::new(&weight, out, d)), (n, d)).map(Some)
+}
+
+fn weight_gradient<T: Element>(x: &Tensor, weight: &Tensor, dy: &Tensor) -> Backend<Gradient> {
+    if !weight.track_op() {
+        return Ok(None);
+    }
+    let ((out, d), n) = (weight.dims2()?, x.dim(0)?);
+    let (dy, x) = (values::<T>(dy)?, values::<T>(x)?);
+    tensor(product(Mat::new(&dy, n, out).t(), Mat::new(&x, n, d)), (out, d)).map(Some)
 }

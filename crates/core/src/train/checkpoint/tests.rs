@@ -7,9 +7,9 @@ use crate::nn::{BatchNorm, Conv2d, ConvSpec, Linear, ops};
 use crate::observe::{Event, Observer, Silent, Stop};
 use candle_core::{DType, Device, Tensor};
 use rand::RngExt;
-use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const ROWS: usize = 23;
 
@@ -191,6 +191,10 @@ impl State for Queue {
     }
 }
 
+fn locked<S>(state: &Mutex<S>) -> MutexGuard<'_, S> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Everything that a method may keep for itself: an average in a store of its own, a queue, a generator. The loss
 /// depends on all three; it fails at the step `fail`. Returns every number at the end.
 fn with_states(path: &Path, names: [&str; 3], every: usize, fail: Option<usize>) -> Result<Vec<Vec<f32>>> {
@@ -200,7 +204,7 @@ fn with_states(path: &Path, names: [&str; 3], every: usize, fail: Option<usize>)
     let ema = Ema::new(&student, &teacher, 0.8)?;
     let target = Linear::new(&teacher, 2, 2)?;
     let codes = Tensor::zeros((2, 2), DType::F32, &Device::Cpu)?;
-    let (queue, rng) = (RefCell::new(Queue { codes, next: 0 }), RefCell::new(Seed::new(3).rng()));
+    let (queue, rng) = (Mutex::new(Queue { codes, next: 0 }), Mutex::new(Seed::new(3).rng()));
     let trainer = Trainer::steps("states", 13).batch_size(3).schedule(Schedule::constant(0.05));
     let training = trainer.resumable(path, &student).every_steps(every);
     let training = training.with(names[0], ema.clone()).with(names[1], &queue).with(names[2], &rng);
@@ -210,8 +214,8 @@ fn with_states(path: &Path, names: [&str; 3], every: usize, fail: Option<usize>)
             return Err(Error::Empty { what: "the power is gone", shape: vec![] });
         }
         ema.update()?;
-        let x = (batch.select(&x)? * rng.borrow_mut().random::<f64>())?;
-        let mut queue = queue.borrow_mut();
+        let x = (batch.select(&x)? * locked(&rng).random::<f64>())?;
+        let mut queue = locked(&queue);
         let code = layer.forward(&x)?;
         let toward = code.broadcast_sub(&queue.codes.mean_keepdim(0)?)?.sqr()?.mean_all()?;
         let next = target.forward(&x)?.mean_keepdim(0)?;
@@ -221,9 +225,9 @@ fn with_states(path: &Path, names: [&str; 3], every: usize, fail: Option<usize>)
         queue.next = 1 - queue.next;
         Ok(Loss::new((toward + (code - target.forward(&x)?)?.sqr()?.mean_all()?)?))
     })?;
-    let queue = queue.into_inner();
+    let queue = locked(&queue);
     let mut all =
-        vec![queue.codes.flatten_all()?.to_vec1()?, vec![queue.next as f32, rng.borrow_mut().random()]];
+        vec![queue.codes.flatten_all()?.to_vec1()?, vec![queue.next as f32, locked(&rng).random()]];
     for params in [&student, &teacher] {
         all.extend(bits(params)?.into_iter().map(|(_, values)| values));
     }

@@ -41,7 +41,7 @@ use candle_core::backprop::GradStore;
 
 /// Changes parameters by their gradients. Its [`State`] is what it remembers between steps; the parameters themselves are
 /// not part of it, nor are the settings.
-pub trait Optimizer: State {
+pub trait Optimizer: State + Send {
     /// Makes one step. A parameter without a gradient stays as it is.
     ///
     /// # Errors

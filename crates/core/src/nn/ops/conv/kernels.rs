@@ -8,7 +8,7 @@
 use super::geometry::Geometry;
 use super::unroll::{col2im, im2col};
 use super::winograd;
-use crate::math::gemm::{Mat, multiply, product};
+use crate::math::gemm::{Mat, multiply, product, product_plus};
 use crate::nn::ops::element::Element;
 use crate::nn::ops::reduce::pieces;
 use rayon::prelude::*;
@@ -25,11 +25,8 @@ pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Opt
         return winograd::forward(g, x, weight, false, bias);
     }
     if g.is_dense() {
-        let mut y = product(Mat::new(x, g.images, g.taps()), Mat::new(weight, g.out_channels, g.taps()).t());
-        if let Some(bias) = bias {
-            y.chunks_exact_mut(bias.len()).for_each(|y| y.iter_mut().zip(bias).for_each(|(y, &b)| *y += b));
-        }
-        return y;
+        let weight = Mat::new(weight, g.out_channels, g.taps()).t();
+        return product_plus(Mat::new(x, g.images, g.taps()), weight, bias);
     }
     let (in_image, out_image) = (g.in_image(), g.out_image());
     pieces(g.images * out_image, g.images_per_tile() * out_image, |i, out| {
