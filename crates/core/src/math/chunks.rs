@@ -23,25 +23,6 @@ pub fn sum_in_order<'a>(mut parts: impl Iterator<Item = &'a [f64]>) -> Vec<f64> 
     total
 }
 
-/// Runs f on a thread of rayon's pool, while the others stay awake. Whoever calls the pool from outside waits for a
-/// thread to wake up, each time; a training step of a small network, which is a hundred short parallel pieces, goes in
-/// once and takes a fifth less time. The trainer does it for each step; in a loop of your own wrap the step.
-///
-/// ```
-/// use unsup_core::nn::in_pool;
-/// assert_eq!(in_pool(|| 6 * 7), 42);
-/// ```
-#[cfg(feature = "nn")]
-pub fn in_pool<R: Send>(f: impl FnOnce() -> R + Send) -> R {
-    if rayon::current_thread_index().is_some() {
-        return f();
-    }
-    rayon::scope(|_| {
-        super::awake::keep_awake();
-        f()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

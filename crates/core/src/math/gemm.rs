@@ -122,17 +122,24 @@ pub(crate) fn product_plus<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>, bias: Option<
     let len = a.rows * b.columns;
     let mut out: Vec<T> = Vec::with_capacity(len);
     let window = Window { start: out.as_mut_ptr(), row_stride: b.columns };
+    // kernels take columns of b by vectors; where they lie apart (x·Wᵀ), rows of a, fewer to bring in order, take their place
+    let turned = b.row_stride == 1 && b.column_stride > 1 && a.rows >= 32;
+    let (units, most) = if turned { ([64, 6], [64, 256]) } else { ([6, 64], [256, 128]) };
     // one part where a second thread would cost more than it brings, otherwise an even number for two to share
-    let most = if len * a.columns <= SMALL { [usize::MAX; 2] } else { [256, 128] };
-    let (rows, columns) = (Cut::new(a.rows, 6, most[0]), Cut::new(b.columns, 64, most[1]));
+    let most = if len * a.columns <= SMALL { [usize::MAX; 2] } else { most };
+    let (rows, columns) = (Cut::new(a.rows, units[0], most[0]), Cut::new(b.columns, units[1], most[1]));
     let tile = |tile: usize| {
         let (rows, columns) = (rows.part(tile % rows.parts), columns.part(tile / rows.parts));
         // SAFETY: tiles are disjoint and inside the room of `out`; what is read of it has been written before.
         unsafe {
-            if let Some(bias) = bias {
-                window.fill_rows(rows.clone(), columns.start, &bias[columns.clone()]);
+            match bias {
+                _ if turned => turned_tile(window, a, b, bias, rows, columns),
+                Some(bias) => {
+                    window.fill_rows(rows.clone(), columns.start, &bias[columns.clone()]);
+                    multiply_tile(window, true, a, b, rows, columns);
+                }
+                None => multiply_tile(window, false, a, b, rows, columns),
             }
-            multiply_tile(window, bias.is_some(), a, b, rows, columns);
         }
     };
     match rows.parts * columns.parts {
@@ -142,6 +149,39 @@ pub(crate) fn product_plus<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>, bias: Option<
     // SAFETY: the tiles cover every value.
     unsafe { out.set_len(len) };
     out
+}
+
+/// bᵀ·aᵀ, turned while it is in the cache.
+///
+/// # Safety
+/// As [`multiply_tile`].
+unsafe fn turned_tile<T: Float>(
+    out: Window<T>,
+    a: Mat<'_, T>,
+    b: Mat<'_, T>,
+    bias: Option<&[T]>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+) {
+    let mut turned: Vec<T> = Vec::with_capacity(rows.len() * columns.len());
+    let window = Window { start: turned.as_mut_ptr(), row_stride: rows.len() };
+    // SAFETY: the window is the room of `turned`, all of which is written.
+    unsafe {
+        let (left, right) = (b.columns(columns.clone()).t(), a.rows(rows.clone()).t());
+        multiply_tile(window, false, left, right, 0..columns.len(), 0..rows.len());
+        turned.set_len(rows.len() * columns.len());
+    }
+    const COLUMNS: usize = 16;
+    for (block, turned) in turned.chunks(COLUMNS * rows.len().max(1)).enumerate() {
+        let first = columns.start + block * COLUMNS;
+        for (i, row) in rows.clone().enumerate() {
+            for (j, values) in turned.chunks_exact(rows.len()).enumerate() {
+                let plus = bias.map_or(T::zero(), |bias| bias[first + j]);
+                // SAFETY: the caller's promise.
+                unsafe { out.start.add(row * out.row_stride + first + j).write(values[i] + plus) };
+            }
+        }
+    }
 }
 
 /// A range cut into parts of nearly one size.
@@ -214,7 +254,7 @@ mod tests {
 
     #[test]
     fn products_agree_with_the_definition_in_every_layout() {
-        for (m, k, n) in [(1, 1, 1), (3, 0, 2), (5, 7, 3), (300, 33, 130), (1, 512, 700)] {
+        for (m, k, n) in [(1, 1, 1), (3, 0, 2), (5, 7, 3), (300, 33, 130), (1, 512, 700), (97, 61, 400), (64, 1, 1)] {
             let (a, b) = (Seed::new(1).normals(m * k), Seed::new(2).normals(k * n));
             let mut expected = vec![0.0; m * n];
             for i in 0..m {

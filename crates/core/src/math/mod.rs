@@ -5,8 +5,6 @@
 //! fixed chunks that are merged in a fixed order, so that results have the same bits on any
 //! number of threads.
 
-#[cfg(feature = "nn")]
-mod awake;
 mod chunks;
 mod decompose;
 mod distance;
@@ -15,10 +13,9 @@ pub(crate) mod gemm;
 mod lbfgs;
 mod moments;
 mod nearest;
+mod parallel;
 mod products;
 
-#[cfg(feature = "nn")]
-pub use chunks::in_pool;
 pub use chunks::{ROW_TILE, chunks, sum_in_order};
 pub use decompose::{
     Eigen, Svd, cholesky, leading_eigen, orthonormal, svd, symmetric_eigen, triangular_factor,
@@ -27,4 +24,5 @@ pub use distance::squared_distance;
 pub use lbfgs::{Minimum, lbfgs};
 pub use moments::{Moments, Scatter, column_means};
 pub use nearest::{Candidates, Nearest};
+pub use parallel::in_pool;
 pub use products::{centred_tile, checked_product, product, transposed_product};

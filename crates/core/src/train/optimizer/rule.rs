@@ -203,6 +203,10 @@ impl<T: Element, R: Rule<N>, const N: usize> WithSimd for Stretch<'_, T, R, N> {
         for i in 0..n {
             let values = state.each_mut().map(|values| &mut values[i]);
             self.rule.apply(&mut p[i], values, g[i]);
+            // where no gradient comes any more, averages fade into numbers that processors are slow with
+            for values in &mut state {
+                values[i] = if values[i].abs() < T::min_positive_value() { T::zero() } else { values[i] };
+            }
         }
     }
 }
