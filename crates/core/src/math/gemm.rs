@@ -254,7 +254,9 @@ mod tests {
 
     #[test]
     fn products_agree_with_the_definition_in_every_layout() {
-        for (m, k, n) in [(1, 1, 1), (3, 0, 2), (5, 7, 3), (300, 33, 130), (1, 512, 700), (97, 61, 400), (64, 1, 1)] {
+        for (m, k, n) in
+            [(1, 1, 1), (3, 0, 2), (5, 7, 3), (300, 33, 130), (1, 512, 700), (97, 61, 400), (64, 1, 1)]
+        {
             let (a, b) = (Seed::new(1).normals(m * k), Seed::new(2).normals(k * n));
             let mut expected = vec![0.0; m * n];
             for i in 0..m {

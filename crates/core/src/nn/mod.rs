@@ -51,6 +51,7 @@ pub mod resnet;
 pub(crate) mod tensor_file;
 mod var_builder;
 
+pub use crate::math::in_pool;
 pub use activation::Activation;
 pub use autoencoder::{ConvCoderSpec, ConvDecoder, ConvEncoder};
 pub use critic::Critic;
@@ -60,7 +61,6 @@ pub use layers::{
     SplitBatchNorm,
 };
 pub use mlp::Mlp;
-pub use crate::math::in_pool;
 pub use ops::pass::backward;
 pub use params::Params;
 pub use resnet::{BasicBlock, BlockKind, BottleneckBlock, ResNet, ResNetSpec, Stem};

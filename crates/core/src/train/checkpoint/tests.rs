@@ -226,8 +226,7 @@ fn with_states(path: &Path, names: [&str; 3], every: usize, fail: Option<usize>)
         Ok(Loss::new((toward + (code - target.forward(&x)?)?.sqr()?.mean_all()?)?))
     })?;
     let queue = locked(&queue);
-    let mut all =
-        vec![queue.codes.flatten_all()?.to_vec1()?, vec![queue.next as f32, locked(&rng).random()]];
+    let mut all = vec![queue.codes.flatten_all()?.to_vec1()?, vec![queue.next as f32, locked(&rng).random()]];
     for params in [&student, &teacher] {
         all.extend(bits(params)?.into_iter().map(|(_, values)| values));
     }

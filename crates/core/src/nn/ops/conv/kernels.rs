@@ -7,7 +7,7 @@
 
 use super::geometry::Geometry;
 use super::unroll::{col2im, im2col};
-use super::winograd;
+use super::{phases, winograd};
 use crate::math::gemm::{Mat, multiply, product, product_plus};
 use crate::nn::ops::element::Element;
 use crate::nn::ops::reduce::pieces;
@@ -22,7 +22,11 @@ const LARGE_WEIGHT: usize = 1 << 17;
 /// y = x * weight (+ bias). x: `[n, c, h, w]`, weight: `[o, c / groups, kh, kw]`, bias: `[o]`.
 pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
     if winograd::suits(g) {
-        return winograd::forward(g, x, weight, false, bias);
+        let kernels = winograd::kernels::<T, 6, 3>([g.out_channels, g.in_channels], weight, false);
+        return winograd::forward::<T, 6>(&g.into(), x, &kernels, bias);
+    }
+    if phases::suits(g) {
+        return phases::forward(g, x, weight, bias);
     }
     if g.is_dense() {
         let weight = Mat::new(weight, g.out_channels, g.taps()).t();
@@ -72,9 +76,13 @@ pub(super) fn input_gradient<T: Element>(g: &Geometry, y: &[T], weight: &[T]) ->
     }
     if let Some(flipped) = g.flipped() {
         if winograd::suits(&flipped) {
-            return winograd::forward(&flipped, y, weight, true, None);
+            let kernels = winograd::kernels::<T, 6, 3>([g.in_channels, g.out_channels], weight, true);
+            return winograd::forward::<T, 6>(&(&flipped).into(), y, &kernels, None);
         }
         return forward(&flipped, y, &flip(g, weight), None);
+    }
+    if phases::suits(g) {
+        return phases::input_gradient(g, y, weight);
     }
     let (in_image, out_image) = (g.in_image(), g.out_image());
     pieces(g.images * in_image, g.images_per_tile() * in_image, |i, x| {
@@ -107,7 +115,10 @@ pub(super) fn input_gradient<T: Element>(g: &Geometry, y: &[T], weight: &[T]) ->
 /// Returns `[o, c / groups, kh, kw]`.
 pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], y: &[T]) -> Vec<T> {
     if winograd::suits(g) {
-        return winograd::weight_gradient(g, x, y);
+        return winograd::weight_gradient::<T, 6, 3>(&g.into(), x, y);
+    }
+    if phases::suits(g) {
+        return phases::weight_gradient(g, x, y);
     }
     if g.is_dense() {
         return product(Mat::new(y, g.images, g.out_channels).t(), Mat::new(x, g.images, g.taps()));

@@ -50,13 +50,10 @@ impl<T: Element> WithSimd for Strided<'_, T> {
         let ([kh, kw], stride) = (g.kernel, g.stride);
         let (image, area) = (g.in_channels * g.in_pixels(), kh * kw);
         let (images, tile) = (x.len() / image.max(1), rows.len() * g.out_width);
-        // lines and columns of a phase that the tile's outputs see
-        let lines = rows.len() + (kh - 1) * g.dilation / stride;
-        let width = g.out_width + (kw - 1) * g.dilation / stride;
-        let line_stride = width + 2 * LANES;
-        let phase = lines * line_stride;
+        let planes = PhasePlanes::new(g, rows.len());
+        let PhasePlanes { lines, width, line_stride, phase } = planes;
         phases.clear();
-        phases.resize(stride * stride * phase + LANES, T::zero());
+        phases.resize(planes.room(stride), T::zero());
         for channel in 0..g.in_channels {
             for i in 0..images {
                 let plane = &x[i * image + channel * g.in_pixels()..][..g.in_pixels()];
@@ -70,10 +67,7 @@ impl<T: Element> WithSimd for Strided<'_, T> {
                     }
                 }
                 for tap in 0..area {
-                    let (ky, kx) = (tap / kw * g.dilation, tap % kw * g.dilation);
-                    let from = (ky % stride * stride + kx % stride) * phase
-                        + ky / stride * line_stride
-                        + kx / stride;
+                    let from = planes.place(stride, tap / kw * g.dilation, tap % kw * g.dilation);
                     let out = &mut columns[((channel * area + tap) * images + i) * tile..][..tile];
                     copy_lines(&phases[from..], line_stride, out, g.out_width);
                 }
@@ -133,28 +127,145 @@ fn copy_lines<T: Element>(from: &[T], stride: usize, out: &mut [T], width: usize
 
 /// Adds columns back to where they came from: the transpose of [`im2col`].
 pub(super) fn col2im<T: Element>(g: &Geometry, columns: &[T], rows: Range<usize>, x: &mut [T]) {
+    if g.stride > 1 {
+        return T::with_scratch(|phases| Arch::new().dispatch(Back { g, columns, rows, x, phases }));
+    }
     let image = g.in_channels * g.in_pixels();
     let (images, tile) = (x.len() / image.max(1), rows.len() * g.out_width);
     for_taps(g, |tap, channel, ky, kx| {
         let row = &columns[tap * images * tile..(tap + 1) * images * tile];
-        let inside = inside(g.out_width, g.width, g.stride, g.padding, kx);
+        let inside = inside(g.out_width, g.width, 1, g.padding, kx);
         for (i, from) in row.chunks_exact(tile.max(1)).enumerate() {
             let plane = &mut x[i * image + channel * g.in_pixels()..][..g.in_pixels()];
             for (oy, from) in rows.clone().zip(from.chunks_exact(g.out_width)) {
-                let y = (oy * g.stride + ky).wrapping_sub(g.padding);
+                let y = (oy + ky).wrapping_sub(g.padding);
                 if y >= g.height || inside.is_empty() {
                     continue;
                 }
-                let first = y * g.width + inside.start * g.stride + kx - g.padding;
+                let first = y * g.width + inside.start + kx - g.padding;
                 let from = &from[inside.clone()];
-                if g.stride == 1 {
-                    plane[first..][..from.len()].iter_mut().zip(from).for_each(|(p, &v)| *p += v);
-                } else {
-                    plane[first..].iter_mut().step_by(g.stride).zip(from).for_each(|(p, &v)| *p += v);
-                }
+                plane[first..][..from.len()].iter_mut().zip(from).for_each(|(p, &v)| *p += v);
             }
         }
     });
+}
+
+/// The transpose of [`Strided`]: the taps are added up in stride² planes, which are then put together.
+struct Back<'a, T> {
+    g: &'a Geometry,
+    columns: &'a [T],
+    rows: Range<usize>,
+    x: &'a mut [T],
+    phases: &'a mut Vec<T>,
+}
+
+impl<T: Element> WithSimd for Back<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Back { g, columns, rows, x, phases } = self;
+        let ([kh, kw], stride) = (g.kernel, g.stride);
+        let (image, area) = (g.in_channels * g.in_pixels(), kh * kw);
+        let (images, tile) = (x.len() / image.max(1), rows.len() * g.out_width);
+        let planes = PhasePlanes::new(g, rows.len());
+        for channel in 0..g.in_channels {
+            for i in 0..images {
+                phases.clear();
+                phases.resize(planes.room(stride), T::zero());
+                for tap in 0..area {
+                    let to = planes.place(stride, tap / kw * g.dilation, tap % kw * g.dilation);
+                    let from = &columns[((channel * area + tap) * images + i) * tile..][..tile];
+                    add_lines(from, g.out_width, &mut phases[to..], planes.line_stride);
+                }
+                let plane = &mut x[i * image + channel * g.in_pixels()..][..g.in_pixels()];
+                for line in 0..stride * planes.lines {
+                    let y = (rows.start * stride + line).checked_sub(g.padding).filter(|&y| y < g.height);
+                    if let Some(y) = y {
+                        let from = line % stride * stride * planes.phase + line / stride * planes.line_stride;
+                        put_together(g, &phases[from..], planes.phase, &mut plane[y * g.width..][..g.width]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How the phases of one plane lie in memory.
+struct PhasePlanes {
+    /// Lines and columns of a phase that the tile's outputs see.
+    lines: usize,
+    width: usize,
+    line_stride: usize,
+    phase: usize,
+}
+
+impl PhasePlanes {
+    fn new(g: &Geometry, rows: usize) -> Self {
+        let [kh, kw] = g.kernel;
+        let lines = rows + (kh - 1) * g.dilation / g.stride;
+        let width = g.out_width + (kw - 1) * g.dilation / g.stride;
+        // vectors go beyond the end of a line
+        let line_stride = width + 2 * LANES;
+        PhasePlanes { lines, width, line_stride, phase: lines * line_stride }
+    }
+
+    fn room(&self, stride: usize) -> usize {
+        stride * stride * self.phase + LANES
+    }
+
+    /// Where the values that a tap sees begin.
+    #[inline(always)]
+    fn place(&self, stride: usize, ky: usize, kx: usize) -> usize {
+        (ky % stride * stride + kx % stride) * self.phase + ky / stride * self.line_stride + kx / stride
+    }
+}
+
+/// Adds lines of `width` values, one after the other, to lines that lie `stride` apart. What is beyond the end of a line
+/// is never read.
+#[inline(always)]
+fn add_lines<T: Element>(from: &[T], width: usize, to: &mut [T], stride: usize) {
+    let lines = from.len() / width.max(1);
+    for line in 0..lines {
+        let (from, to) = (&from[line * width..], &mut to[line * stride..]);
+        if from.len() < width + LANES {
+            to.iter_mut().zip(&from[..width]).for_each(|(to, &from)| *to += from);
+            continue;
+        }
+        for start in (0..width).step_by(LANES) {
+            if let (Some(to), Some(from)) =
+                (to[start..].first_chunk_mut::<LANES>(), from[start..].first_chunk::<LANES>())
+            {
+                for l in 0..LANES {
+                    to[l] += from[l];
+                }
+            }
+        }
+    }
+}
+
+/// Adds place X of each part's line to column s·X + part − padding, if there is one.
+#[inline(always)]
+fn put_together<T: Element>(g: &Geometry, from: &[T], phase: usize, to: &mut [T]) {
+    let stride = g.stride;
+    for part in 0..stride {
+        let before = g.padding.saturating_sub(part).div_ceil(stride);
+        let first = before * stride + part - g.padding;
+        let end = g.out_width + (g.kernel[1] - 1) * g.dilation / stride;
+        let from = &from[part * phase..][before.min(end)..end];
+        let to = &mut to[first.min(g.width)..];
+        let mut done = 0;
+        if stride == 2 {
+            for (to, from) in to.chunks_exact_mut(2 * LANES).zip(from.chunks_exact(LANES)) {
+                for l in 0..LANES {
+                    to[2 * l] += from[l];
+                }
+                done += LANES;
+            }
+        }
+        let to = to.iter_mut().skip(done * stride).step_by(stride);
+        to.zip(&from[done..]).for_each(|(to, &from)| *to += from);
+    }
 }
 
 /// Calls f with the number of each tap, its channel, and how far it lies from its kernel's first tap
