@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// A matrix in borrowed memory, with strides.
-#[derive(Clone, Copy)]
-pub(crate) struct Mat<'a, T> {
+#[derive(Debug, Clone, Copy)]
+pub struct Mat<'a, T> {
     values: &'a [T],
     rows: usize,
     columns: usize,
@@ -20,7 +20,10 @@ pub(crate) struct Mat<'a, T> {
 
 impl<'a, T: Float> Mat<'a, T> {
     /// A row-major matrix, its rows one after the other.
-    pub(crate) fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
+    ///
+    /// # Panics
+    /// When `values` holds fewer than rows × columns numbers: a mistake of the program, not of its data.
+    pub fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
         Self::strided(values, rows, columns, columns)
     }
 
@@ -44,7 +47,8 @@ impl<'a, T: Float> Mat<'a, T> {
     }
 
     /// The transpose, without a copy.
-    pub(crate) fn t(self) -> Self {
+    #[must_use]
+    pub fn t(self) -> Self {
         Mat {
             rows: self.columns,
             columns: self.rows,
@@ -70,7 +74,10 @@ unsafe impl<T: Send> Sync for Window<T> {}
 
 /// out = a·b, or out += a·b, on the calling thread. `out` starts at its first element and has rows
 /// `row_stride` values apart.
-pub(crate) fn multiply<T: Float>(
+///
+/// # Panics
+/// When the shapes do not fit each other or `out`: a mistake of the program, not of its data.
+pub fn multiply<T: Float>(
     out: &mut [T],
     row_stride: usize,
     accumulate: bool,

@@ -1,0 +1,275 @@
+//! One pass over the rows: responsibilities, and the sums that the next parameters are made of.
+//!
+//! A tile of rows is scored, normalised by log-sum-exp and added to the sums while it is in the cache, so that neither the n × k
+//! responsibilities nor a centred copy of the data exist. Sums are taken about a reference near the result (the component's last
+//! mean): far from it the difference of two large numbers would drown a covariance.
+
+use super::covariance::Covariance;
+use super::kernel::Kernel;
+use super::tile::Tile;
+use ndarray::ArrayRef2;
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+use std::ops::Range;
+use unsup_core::Float;
+use unsup_core::math::{Elementary, Mat, chunks, multiply, sum_in_order};
+
+/// A smaller responsibility is left out of the sums: 10¹² rows of it do not change the last bit of the count of a component that
+/// has one row.
+const NEGLIGIBLE: f64 = 1e-30;
+
+/// The rows of a fit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows<'a, F> {
+    pub(super) x: &'a ArrayRef2<F>,
+    pub(super) weights: Option<&'a [f64]>,
+    pub(super) shift: &'a [f64],
+}
+
+/// Which component a row belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Assignment<'a> {
+    /// By the responsibilities under these densities.
+    Posterior(&'a Kernel),
+    /// As given.
+    Labels(&'a [usize]),
+}
+
+/// What a pass found.
+#[derive(Debug, Clone)]
+pub(super) struct Statistics {
+    /// Σ w·log Σₖ of the densities; 0 for labels
+    pub(super) log_likelihood: f64,
+    /// Σ w·r of each component `[k]`
+    pub(super) counts: Vec<f64>,
+    /// Σ w·r·(x − reference) `[k, d]`
+    pub(super) sums: Vec<f64>,
+    /// Σ w·r·(x − reference)(x − reference)ᵀ, or its diagonal, as the family stores its covariances; for the spherical `[k, d]`
+    pub(super) squares: Vec<f64>,
+}
+
+/// The family whose layout the squares have.
+pub(super) fn layout(family: Covariance) -> Covariance {
+    if family == Covariance::Spherical { Covariance::Diagonal } else { family }
+}
+
+impl<F: Float> Rows<'_, F> {
+    /// The statistics of all rows about `reference`, `[k, d]`.
+    pub(super) fn pass(
+        &self,
+        assignment: Assignment<'_>,
+        family: Covariance,
+        reference: &[f64],
+    ) -> Statistics {
+        let (n, d) = self.x.dim();
+        let k = reference.len() / d;
+        let squares = layout(family).len(k, d);
+        // The sums of all chunks together stay a fraction of the data, yet there are chunks enough for
+        // many threads. A function of the shape alone: see `chunks`.
+        let count = (n * d / (10 * (k * d + squares))).clamp(4, 64);
+        let parts: Vec<Vec<f64>> = chunks(n, count)
+            .into_par_iter()
+            .map(|range| Chunk::new(k, d, family, reference).run(self, range, assignment))
+            .collect();
+        let total = sum_in_order(parts.iter().map(Vec::as_slice));
+        let (counts, rest) = total[1..].split_at(k);
+        let (sums, squares) = rest.split_at(k * d);
+        Statistics {
+            log_likelihood: total[0],
+            counts: counts.to_vec(),
+            sums: sums.to_vec(),
+            squares: squares.to_vec(),
+        }
+    }
+
+    /// Σ w.
+    pub(super) fn total_weight(&self) -> f64 {
+        self.weights.map_or(self.x.nrows() as f64, |w| w.iter().sum())
+    }
+}
+
+/// The buffers of one chunk.
+struct Chunk<'a> {
+    family: Covariance,
+    reference: &'a [f64],
+    k: usize,
+    d: usize,
+    tile: Tile,
+    whitened: Vec<f64>,
+    responsibilities: Vec<f64>,
+    log_sums: Vec<f64>,
+    /// the rows of a tile that one component has a share of, about its reference, and the same times that share
+    near: Vec<f64>,
+    shared: Vec<f64>,
+    /// log-likelihood, counts, sums, squares
+    total: Vec<f64>,
+}
+
+impl<'a> Chunk<'a> {
+    fn new(k: usize, d: usize, family: Covariance, reference: &'a [f64]) -> Self {
+        let tile = Tile::new(d);
+        let stride = tile.stride();
+        Chunk {
+            family,
+            reference,
+            k,
+            d,
+            whitened: Vec::new(),
+            responsibilities: vec![0.0; k * stride],
+            log_sums: vec![0.0; stride],
+            near: vec![0.0; stride * d],
+            shared: vec![0.0; stride * d],
+            total: vec![0.0; 1 + k + k * d + layout(family).len(k, d)],
+            tile,
+        }
+    }
+
+    fn run<F: Float>(
+        mut self,
+        rows: &Rows<'_, F>,
+        range: Range<usize>,
+        assignment: Assignment<'_>,
+    ) -> Vec<f64> {
+        let stride = self.tile.stride();
+        for start in range.clone().step_by(stride) {
+            let range = start..range.end.min(start + stride);
+            let weights = rows.weights.map(|w| &w[range.clone()]);
+            self.tile.load(rows.x, range.clone(), rows.shift);
+            match assignment {
+                Assignment::Posterior(kernel) => {
+                    kernel.scores(&self.tile, &mut self.whitened, &mut self.responsibilities);
+                    let log_sums = &mut self.log_sums[..self.tile.padded()];
+                    normalize(&mut self.responsibilities, stride, log_sums);
+                    let log_sums = log_sums.iter().take(self.tile.count());
+                    self.total[0] += match weights {
+                        None => log_sums.sum::<f64>(),
+                        Some(weights) => log_sums.zip(weights).map(|(l, w)| l * w).sum(),
+                    };
+                }
+                Assignment::Labels(labels) => {
+                    self.responsibilities.fill(0.0);
+                    labels[range]
+                        .iter()
+                        .enumerate()
+                        .for_each(|(i, c)| self.responsibilities[c * stride + i] = 1.0);
+                }
+            }
+            (0..self.k).for_each(|c| self.accumulate(c, weights));
+        }
+        self.total
+    }
+
+    /// Adds the rows of the tile that component c has a share of.
+    fn accumulate(&mut self, c: usize, weights: Option<&[f64]>) {
+        let (k, d, stride) = (self.k, self.d, self.tile.stride());
+        let (counts, rest) = self.total[1..].split_at_mut(k);
+        let (sums, squares) = rest.split_at_mut(k * d);
+        let squares = &mut squares[layout(self.family).range(c, d)];
+        let matrix = matches!(self.family, Covariance::Full | Covariance::Tied);
+        let m = Arch::new().dispatch(Gather {
+            tile: &self.tile,
+            responsibilities: &self.responsibilities[c * stride..],
+            weights,
+            reference: &self.reference[c * d..][..d],
+            near: &mut self.near,
+            shared: &mut self.shared,
+            count: &mut counts[c],
+            sums: &mut sums[c * d..][..d],
+            squares: if matrix { None } else { Some(&mut *squares) },
+        });
+        if matrix && m > 0 {
+            multiply(squares, d, true, Mat::new(&self.near, m, d).t(), Mat::new(&self.shared, m, d));
+        }
+    }
+}
+
+struct Gather<'a> {
+    tile: &'a Tile,
+    responsibilities: &'a [f64],
+    weights: Option<&'a [f64]>,
+    reference: &'a [f64],
+    near: &'a mut [f64],
+    shared: &'a mut [f64],
+    count: &'a mut f64,
+    sums: &'a mut [f64],
+    squares: Option<&'a mut [f64]>,
+}
+
+impl WithSimd for Gather<'_> {
+    type Output = usize;
+
+    /// Plain loops, compiled for the instruction set at hand. Returns how many rows there are.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        let Gather { tile, responsibilities, weights, reference, near, shared, count, sums, mut squares } =
+            self;
+        let d = reference.len();
+        let mut m = 0;
+        for (i, &share) in responsibilities[..tile.count()].iter().enumerate() {
+            let weight = weights.map_or(1.0, |w| w[i]);
+            if share < NEGLIGIBLE || weight == 0.0 {
+                continue;
+            }
+            let share = share * weight;
+            *count += share;
+            let (near, shared) = (&mut near[m * d..][..d], &mut shared[m * d..][..d]);
+            for j in 0..d {
+                near[j] = tile.row(i)[j] - reference[j];
+                shared[j] = share * near[j];
+                sums[j] += shared[j];
+            }
+            if let Some(squares) = &mut squares {
+                (0..d).for_each(|j| squares[j] += shared[j] * near[j]);
+            }
+            m += 1;
+        }
+        m
+    }
+}
+
+/// Scores to responsibilities, and their log-sum-exp a row. scores: component by component, `stride` values each.
+pub(super) fn normalize(scores: &mut [f64], stride: usize, log_sums: &mut [f64]) {
+    Arch::new().dispatch(Normalize { scores, stride, log_sums });
+}
+
+struct Normalize<'a> {
+    scores: &'a mut [f64],
+    stride: usize,
+    log_sums: &'a mut [f64],
+}
+
+impl WithSimd for Normalize<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Normalize { scores, stride, log_sums } = self;
+        let rows = log_sums.len();
+        let components = scores.len() / stride;
+        let mut highest = [0.0; 512];
+        let mut sums = [0.0; 512];
+        // a score of −∞ (a distance that overflows) must not become −∞ − (−∞)
+        let (highest, sums) = (&mut highest[..rows], &mut sums[..rows]);
+        highest.fill(f64::MIN);
+        for scores in scores.chunks_exact(stride) {
+            highest.iter_mut().zip(scores).for_each(|(h, &s)| *h = if s > *h { s } else { *h });
+        }
+        for scores in scores.chunks_exact_mut(stride) {
+            for ((s, h), sum) in scores.iter_mut().zip(&*highest).zip(&mut *sums) {
+                *s = (*s - h).fast_exp();
+                *sum += *s;
+            }
+        }
+        for ((log_sum, h), sum) in log_sums.iter_mut().zip(&*highest).zip(&mut *sums) {
+            *log_sum = h + sum.ln();
+            *sum = 1.0 / *sum;
+        }
+        // a row that is infinitely far from everything belongs to everything alike
+        let equal = 1.0 / components as f64;
+        for scores in scores.chunks_exact_mut(stride) {
+            for (s, &factor) in scores.iter_mut().zip(&*sums) {
+                *s = if factor == f64::INFINITY { equal } else { *s * factor };
+            }
+        }
+    }
+}
