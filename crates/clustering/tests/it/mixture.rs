@@ -34,9 +34,11 @@ fn questions<F: Nearest>() -> Questions<GaussianMixtureModel, F> {
 fn the_estimator_contract() {
     let x = data::iris().x;
     let given = Start::Given { means: x.slice(s![..;50, ..]).to_owned(), weights: None, precisions: None };
+    // to the end: a row that lies between two means may start with either, by the rounding of the element type
+    let spec = GaussianMixture::new(3).restarts(2).tolerance(1e-9).max_iterations(1000).seed(5);
     for start in [Start::KMeans, Start::KMeansPlusPlus, Start::RandomRows, given] {
         for family in FAMILIES {
-            let spec = GaussianMixture::new(3).covariance(family).start(start.clone()).restarts(2).seed(5);
+            let spec = spec.clone().covariance(family).start(start.clone());
             contract::check(&spec, &x, 1e-3, &questions(), &questions());
         }
     }

@@ -67,7 +67,16 @@ impl BayesianGaussianMixtureModel {
         &self.covariances
     }
 
-    /// The same as matrices, whatever the family. `[k, d, d]`
+    /// The expected precisions, in the same shape.
+    pub fn precisions(&self) -> ArrayD<f64> {
+        self.posterior.family().array(
+            self.posterior.factor.precisions(),
+            self.weights.len(),
+            self.shift.len(),
+        )
+    }
+
+    /// The covariances as matrices, whatever the family. `[k, d, d]`
     pub fn covariance_matrices(&self) -> Array3<f64> {
         matrices(self.posterior.family(), &self.posterior.covariances, self.weights.len(), self.shift.len())
     }
