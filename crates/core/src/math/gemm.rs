@@ -28,21 +28,32 @@ impl<'a, T: Float> Mat<'a, T> {
     }
 
     /// A row-major matrix whose rows start `row_stride` values apart.
-    pub(crate) fn strided(values: &'a [T], rows: usize, columns: usize, row_stride: usize) -> Self {
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn strided(values: &'a [T], rows: usize, columns: usize, row_stride: usize) -> Self {
         let needed = if rows * columns == 0 { 0 } else { (rows - 1) * row_stride + columns };
         assert!(needed <= values.len(), "a matrix outside its memory");
         Mat { values, rows, columns, row_stride, column_stride: 1 }
     }
 
     /// Some of the columns, without a copy.
-    pub(crate) fn columns(self, range: Range<usize>) -> Self {
+    ///
+    /// # Panics
+    /// When there are fewer.
+    #[must_use]
+    pub fn columns(self, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.columns, "columns outside a matrix");
         let start = (range.start * self.column_stride).min(self.values.len());
         Mat { values: &self.values[start..], columns: range.len(), ..self }
     }
 
     /// Some of the rows, without a copy.
-    pub(crate) fn rows(self, range: Range<usize>) -> Self {
+    ///
+    /// # Panics
+    /// When there are fewer.
+    #[must_use]
+    pub fn rows(self, range: Range<usize>) -> Self {
         self.t().columns(range).t()
     }
 
@@ -77,13 +88,7 @@ unsafe impl<T: Send> Sync for Window<T> {}
 ///
 /// # Panics
 /// When the shapes do not fit each other or `out`: a mistake of the program, not of its data.
-pub fn multiply<T: Float>(
-    out: &mut [T],
-    row_stride: usize,
-    accumulate: bool,
-    a: Mat<'_, T>,
-    b: Mat<'_, T>,
-) {
+pub fn multiply<T: Float>(out: &mut [T], row_stride: usize, accumulate: bool, a: Mat<'_, T>, b: Mat<'_, T>) {
     assert_eq!(a.columns, b.rows, "inner dimensions differ");
     if a.rows * b.columns == 0 {
         return;
@@ -102,6 +107,7 @@ pub fn multiply<T: Float>(
 }
 
 /// a·b with all threads: `[a.rows, b.columns]`, row-major.
+#[cfg(any(feature = "nn", test))]
 pub(crate) fn product<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>) -> Vec<T> {
     assert_eq!(a.columns, b.rows, "inner dimensions differ");
     // below this many multiplications a second thread costs more than it brings
