@@ -1,6 +1,7 @@
 //! The alternation of E and M step, for point estimates and for posteriors alike.
 
-use super::covariance::{Collapse, Covariance, Factor};
+use super::covariance::{Collapse, Covariance};
+use super::factor::Factor;
 use super::kernel::Kernel;
 use super::pass::{Assignment, Rows, Statistics, layout};
 use std::ops::ControlFlow;

@@ -4,7 +4,8 @@
 //! the tile in blocks of four: sums stay in registers, only what is below the diagonal is multiplied, and
 //! T(x − μ) is never written to memory. The tied family is whitened once and then measured like the spherical.
 
-use super::covariance::{Covariance, Factor};
+use super::covariance::Covariance;
+use super::factor::Factor;
 use super::tile::Tile;
 use pulp::{Arch, Simd, WithSimd};
 

@@ -1,8 +1,8 @@
 //! What the densities of the components say about new rows, tile by tile.
 
-use super::covariance::Factor;
+use super::factor::Factor;
 use super::kernel::Kernel;
-use super::pass::normalize;
+use super::normalize::normalize;
 use super::tile::Tile;
 use ndarray::{Array1, Array2, ArrayRef2};
 use rand::RngExt;
@@ -11,7 +11,7 @@ use unsup_core::seed::StandardNormal;
 use unsup_core::{Float, Result, Seed, validate};
 
 /// The responsibilities of each row, in its tile: component c of row i is at `c * stride + i`.
-pub(super) struct Scored<'a> {
+struct Scored<'a> {
     shares: &'a [f64],
     stride: usize,
     /// log Σₖ of each row

@@ -1,6 +1,7 @@
 //! Where the alternation starts: a partition of the rows, or given parameters.
 
-use super::covariance::{Covariance, covariances_of};
+use super::covariance::Covariance;
+use super::factor::covariances_of;
 use crate::kmeans::{Init, KMeans};
 use ndarray::{Array1, Array2, ArrayD, ArrayRef1, ArrayRef2};
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use unsup_core::{Error, Result, Seed, validate};
 /// How a mixture chooses its first parameters. All but given ones are the moments of the groups of a partition.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "one in a spec, never a list of them")]
 pub enum Start {
     /// The clusters of k-means.
     #[default]

@@ -4,11 +4,11 @@
 //! present parameters, γ = (t + 1)^−α for the t-th batch; the parameters are those of greatest likelihood for s. Sums about the means
 //! are the weights, zero and the weighted covariances: the parameters are the state, and only t is kept beside them.
 
-use super::em::Estimate;
-use super::em::{Parameters, Run};
+use super::METHOD;
+use super::em::{Estimate, Parameters, Run};
+use super::fit::finite_moments;
 use super::model::GaussianMixtureModel;
 use super::pass::{Assignment, Rows, Statistics};
-use super::{METHOD, finite_moments};
 use ndarray::ArrayRef2;
 use unsup_core::math::Nearest;
 use unsup_core::{Result, validate};

@@ -7,6 +7,9 @@ use unsup_core::Float;
 /// A multiple of two registers on every machine.
 const LANES: usize = 16;
 
+/// No tile holds more rows.
+pub(super) const MOST_ROWS: usize = 512;
+
 /// The buffer that rows are read into.
 #[derive(Debug)]
 pub(super) struct Tile {
@@ -22,7 +25,7 @@ pub(super) struct Tile {
 impl Tile {
     /// Room for as many rows of d columns as stay in the second-level cache.
     pub(super) fn new(d: usize) -> Self {
-        let stride = (32 * 1024 / d.max(1)).next_multiple_of(64).clamp(64, 512);
+        let stride = (32 * 1024 / d.max(1)).next_multiple_of(64).clamp(64, MOST_ROWS);
         Tile { count: 0, d, stride, rows: vec![0.0; stride * d], columns: vec![0.0; stride * d] }
     }
 
@@ -34,7 +37,7 @@ impl Tile {
             let out = &mut self.rows[i * d..][..d];
             match row.as_slice() {
                 Some(values) => {
-                    out.iter_mut().zip(values).zip(shift).for_each(|((o, v), m)| *o = v.f64() - m)
+                    out.iter_mut().zip(values).zip(shift).for_each(|((o, v), m)| *o = v.f64() - m);
                 }
                 None => out.iter_mut().zip(&row).zip(shift).for_each(|((o, v), m)| *o = v.f64() - m),
             }

@@ -121,7 +121,7 @@ fn parameters_likelihoods_and_criteria_are_those_of_scikit_learn() -> Result<(),
         close(model.weights(), &case.weights, 1e-8, &what);
         close(model.means(), &case.means, 1e-8, &what);
         close(model.covariances(), &case.covariances, 1e-8, &what);
-        close(&model.log_density(&x)?.slice(ndarray::s![..5]), &case.log_density, 1e-7, &what);
+        close(model.log_density(&x)?.slice(ndarray::s![..5]), &case.log_density, 1e-7, &what);
         assert_relative_eq!(model.aic(&x)?, case.aic, max_relative = 1e-9);
         assert_relative_eq!(model.bic(&x)?, case.bic, max_relative = 1e-9);
         assert_relative_eq!(model.lower_bound(), case.mean_log_likelihood, max_relative = 1e-9);

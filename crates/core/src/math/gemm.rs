@@ -107,7 +107,7 @@ pub fn multiply<T: Float>(out: &mut [T], row_stride: usize, accumulate: bool, a:
 }
 
 /// a·b with all threads: `[a.rows, b.columns]`, row-major.
-#[cfg(any(feature = "nn", test))]
+#[cfg_attr(not(feature = "nn"), allow(dead_code, reason = "only networks multiply with all threads"))]
 pub(crate) fn product<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>) -> Vec<T> {
     assert_eq!(a.columns, b.rows, "inner dimensions differ");
     // below this many multiplications a second thread costs more than it brings

@@ -1,6 +1,7 @@
 //! The posterior that variational inference found, and the questions it answers.
 
-use super::posterior::{Posterior, Prior};
+use super::posterior::Posterior;
+use super::prior::Prior;
 use super::special::ln_gamma;
 use super::weights::Proportions;
 use super::{BayesianGaussianMixture, METHOD};

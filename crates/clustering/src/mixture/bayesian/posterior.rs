@@ -7,40 +7,15 @@
 //! Aₖ or the mean of that diagonal: scikit-learn's updates, which are hence exact coordinate ascents on one bound, and
 //! this bound is a true one, log p(x) ≥ ELBO, whatever the family.
 
+use super::prior::Prior;
 use super::special::{digamma, ln_gamma};
-use super::weights::{Proportions, WeightPrior};
-use crate::mixture::covariance::{Collapse, Covariance, Factor};
+use super::weights::Proportions;
+use crate::mixture::covariance::{Collapse, Covariance};
 use crate::mixture::em::{ComponentMoments, Estimate};
+use crate::mixture::factor::Factor;
 use crate::mixture::kernel::Kernel;
 use crate::mixture::pass::Statistics;
 use std::sync::Arc;
-
-/// What is believed before the data.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Prior {
-    pub(super) family: Covariance,
-    pub(super) weights: WeightPrior,
-    /// γ
-    pub(super) concentration: f64,
-    /// β₀
-    pub(super) mean_precision: f64,
-    /// m₀, relative to the shift `[d]`
-    pub(super) mean: Vec<f64>,
-    /// ν₀
-    pub(super) degrees_of_freedom: f64,
-    /// W₀⁻¹, as the family stores one component
-    pub(super) covariance: Vec<f64>,
-    /// log det W₀
-    pub(super) log_det: f64,
-    pub(super) floor: f64,
-}
-
-impl Prior {
-    /// log det W₀ of a covariance W₀⁻¹.
-    pub(super) fn log_det(family: Covariance, covariance: &[f64], d: usize) -> Result<f64, Collapse> {
-        Ok(2.0 * Factor::new(family, covariance, &vec![0.0; d], d)?.log_det(0))
-    }
-}
 
 /// What is believed after them.
 #[derive(Debug, Clone)]
