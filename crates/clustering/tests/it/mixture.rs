@@ -68,7 +68,7 @@ proptest! {
     fn the_likelihood_never_falls_without_a_floor(x in rows(60..300), seed in any::<u64>()) {
         for family in FAMILIES {
             let spec = GaussianMixture::new(3).covariance(family).covariance_floor(0.0).tolerance(0.0);
-            let Ok(model) = spec.max_iterations(40).seed(seed).fit(&x) else { continue };
+            let model = spec.max_iterations(40).seed(seed).fit(&x)?;
             let objective = model.history().objective();
             prop_assert_eq!(objective.len(), 40);
             prop_assert!(objective.windows(2).all(|w| w[1] >= w[0] - 1e-9 * w[0].abs().max(1.0)), "{:?}", objective);
@@ -105,7 +105,14 @@ proptest! {
             let spec = GaussianMixture::new(3).covariance(family).start(start).max_iterations(10).tolerance(0.0);
             let weighted = spec.fit_weighted(&x, &counts, &mut Silent);
             let explicit = spec.fit(&x.select(Axis(0), &repeated));
-            let (Ok(weighted), Ok(explicit)) = (weighted, explicit) else { continue };
+            let (weighted, explicit) = match (weighted, explicit) {
+                (Ok(weighted), Ok(explicit)) => (weighted, explicit),
+                // a group of nothing but rows without weight collapses, whichever way it is written
+                (weighted, explicit) => {
+                    prop_assert!(weighted.is_err() && explicit.is_err());
+                    continue;
+                }
+            };
             assert_relative_eq!(weighted.lower_bound(), explicit.lower_bound(), max_relative = 1e-6, epsilon = 1e-6);
             assert_abs_diff_eq!(*weighted.means(), *explicit.means(), epsilon = 1e-5);
             assert_abs_diff_eq!(*weighted.covariances(), *explicit.covariances(), epsilon = 1e-5);
@@ -148,6 +155,23 @@ fn precisions(x: &Array2<f64>, family: Covariance) -> ArrayD<f64> {
         return Array2::from_shape_fn((3, d), |(_, j)| 1.0 / variances[j]).into_dyn();
     }
     Array3::from_shape_fn((3, d, d), |(_, i, j)| if i == j { 1.0 / variances[i] } else { 0.0 }).into_dyn()
+}
+
+#[test]
+fn the_bits_do_not_depend_on_the_number_of_threads() -> Result<(), Failure> {
+    let x = groups(20_000, 7, 15);
+    for family in FAMILIES {
+        let spec = GaussianMixture::new(4).covariance(family).max_iterations(5).seed(1);
+        let on = |threads: usize| -> Result<_, Failure> {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+            let model = pool.install(|| spec.fit(&x))?;
+            let density = pool.install(|| model.log_density(&x))?;
+            Ok((model.means().clone(), model.covariances().clone(), model.history().clone(), density))
+        };
+        let one = on(1)?;
+        assert!(on(2)? == one && on(8)? == one, "{family:?}");
+    }
+    Ok(())
 }
 
 // (21), and one component is the moments of the data
