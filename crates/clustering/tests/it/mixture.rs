@@ -461,6 +461,14 @@ fn the_best_restart_is_kept_and_collapsed_ones_are_passed_over() -> Result<(), F
     let model = spec.restarts(8).fit_observed(&x, &mut observer)?;
     assert_eq!(stops.len(), 8);
     assert_eq!(model.lower_bound(), bounds.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(v)));
+
+    // three distinct rows: a start that draws one of them twice leaves a component without rows
+    let repeated = Array2::from_shape_fn((30, 1), |(i, _)| (i % 3) as f64 * 4.0);
+    let spec = GaussianMixture::new(3).start(Start::RandomRows);
+    let single: Vec<bool> = (0..20_u64).map(|s| spec.clone().seed(s).fit(&repeated).is_ok()).collect();
+    assert!(single.contains(&true) && single.contains(&false), "{single:?}");
+    let model = spec.restarts(20).fit(&repeated)?;
+    assert_abs_diff_eq!(*model.weights(), Array1::from_elem(3, 1.0 / 3.0), epsilon = 1e-12);
     Ok(())
 }
 
