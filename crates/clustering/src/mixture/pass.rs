@@ -199,30 +199,37 @@ struct Gather<'a> {
 impl WithSimd for Gather<'_> {
     type Output = usize;
 
-    /// Plain loops, compiled for the instruction set at hand. Returns how many rows there are.
+    /// Plain loops, compiled for the instruction set at hand. Returns how many rows lie in `near` and `shared`: none when
+    /// the squares are added up here.
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> usize {
-        let Gather { tile, responsibilities, weights, reference, near, shared, count, sums, mut squares } =
-            self;
-        let d = reference.len();
+        let Gather { tile, responsibilities, weights, reference, near, shared, count, sums, squares } = self;
+        let (d, rows) = (reference.len(), tile.count());
+        let (sums, near, shared) = (&mut sums[..d], near.chunks_exact_mut(d), shared.chunks_exact_mut(d));
+        let shares = responsibilities[..rows].iter().enumerate().filter(|(_, share)| **share >= NEGLIGIBLE);
+        let weighted = shares.map(|(i, &share)| (i, weights.map_or(share, |w| share * w[i])));
+        let counted = weighted.filter(|(_, share)| *share > 0.0);
         let mut m = 0;
-        for (i, &share) in responsibilities[..tile.count()].iter().enumerate() {
-            let weight = weights.map_or(1.0, |w| w[i]);
-            if share < NEGLIGIBLE || weight == 0.0 {
-                continue;
+        if let Some(squares) = squares {
+            let squares = &mut squares[..d];
+            for (i, share) in counted {
+                *count += share;
+                let values = tile.row(i).iter().zip(reference);
+                for ((sum, square), (x, r)) in sums.iter_mut().zip(&mut *squares).zip(values) {
+                    let step = x - r;
+                    *sum += share * step;
+                    *square += share * step * step;
+                }
             }
-            let share = share * weight;
-            *count += share;
-            let (near, shared) = (&mut near[m * d..][..d], &mut shared[m * d..][..d]);
-            for j in 0..d {
-                near[j] = tile.row(i)[j] - reference[j];
-                shared[j] = share * near[j];
-                sums[j] += shared[j];
+        } else {
+            for ((i, share), (near, shared)) in counted.zip(near.zip(shared)) {
+                *count += share;
+                m += 1;
+                // one array written a loop: with more, compilers give up on registers
+                near.iter_mut().zip(tile.row(i).iter().zip(reference)).for_each(|(n, (x, r))| *n = x - r);
+                shared.iter_mut().zip(&*near).for_each(|(s, n)| *s = share * n);
+                sums.iter_mut().zip(&*shared).for_each(|(sum, s)| *sum += s);
             }
-            if let Some(squares) = &mut squares {
-                (0..d).for_each(|j| squares[j] += shared[j] * near[j]);
-            }
-            m += 1;
         }
         m
     }
