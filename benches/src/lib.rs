@@ -3,6 +3,7 @@
 //! `cargo bench -p unsup-benches` runs the criterion benches; `benches/peers/run` compares with other
 //! libraries in one run.
 
+pub mod mixtures;
 pub mod nn;
 
 use unsup::Seed;

@@ -9,10 +9,11 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use unsup::clustering::kmeans::{Init, greedy_kmeans_plus_plus};
+use unsup::core::Float;
 use unsup::core::data::npy;
 use unsup::decomposition::Route;
 use unsup::prelude::*;
-use unsup_benches::nn;
+use unsup_benches::{mixtures, nn};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -30,6 +31,8 @@ enum Job {
     Pca { x: String, components: usize, route: String },
     /// the projection onto the components, fitted outside the clock
     Project { x: String, components: usize },
+    /// iterations of EM or of variational inference from the given means
+    Mixture { x: String, start: String, iterations: usize, covariance: String, variational: bool },
     /// one run of a workload of `unsup_benches::nn`
     Nn { row: String, folder: PathBuf },
     /// bytes that training steps of ResNet-18 add to the process's memory at their peak
@@ -39,15 +42,16 @@ enum Job {
 /// What is kept between jobs.
 #[derive(Default)]
 struct State {
-    arrays: Arrays,
+    arrays: Arrays<f32>,
+    doubles: Arrays<f64>,
     networks: HashMap<String, nn::Run>,
 }
 
 #[derive(Default)]
-struct Arrays(HashMap<String, Array2<f32>>);
+struct Arrays<F>(HashMap<String, Array2<F>>);
 
-impl Arrays {
-    fn get(&mut self, path: &str) -> Result<&Array2<f32>, Failure> {
+impl<F: Float> Arrays<F> {
+    fn get(&mut self, path: &str) -> Result<&Array2<F>, Failure> {
         if !self.0.contains_key(path) {
             self.0.insert(path.to_owned(), npy::read_table(path)?);
         }
@@ -62,7 +66,7 @@ fn timed<T>(work: impl FnOnce() -> unsup::Result<T>) -> Result<(f64, T), Failure
 }
 
 /// Seconds, and a number that says how good the result is.
-fn run(job: &Job, State { arrays, networks }: &mut State) -> Result<(f64, f64), Failure> {
+fn run(job: &Job, State { arrays, doubles, networks }: &mut State) -> Result<(f64, f64), Failure> {
     match job {
         Job::Nn { row, folder } => {
             if !networks.contains_key(row) {
@@ -75,6 +79,20 @@ fn run(job: &Job, State { arrays, networks }: &mut State) -> Result<(f64, f64), 
             let fresh =
                 std::process::Command::new(std::env::current_exe()?).arg("memory").arg(folder).output()?;
             Ok((String::from_utf8(fresh.stdout)?.trim().parse()?, 1.0))
+        }
+        Job::Mixture { x, start, iterations, covariance, variational } => {
+            let means = doubles.get(start)?.clone();
+            let x = doubles.get(x)?;
+            let family = mixtures::family(covariance);
+            if *variational {
+                let spec = mixtures::variational(means, family, *iterations);
+                let (seconds, model) = timed(|| spec.fit(x))?;
+                Ok((seconds, mixtures::plug_in(&model, family, x)?))
+            } else {
+                let spec = mixtures::em(means, family, *iterations);
+                let (seconds, model) = timed(|| spec.fit(x))?;
+                Ok((seconds, model.lower_bound()))
+            }
         }
         Job::Lloyd { x, start, iterations } => {
             let start = arrays.get(start)?.mapv(f64::from);

@@ -3,6 +3,8 @@
 //! | method | spec | when |
 //! | --- | --- | --- |
 //! | [k-means](kmeans) | [`KMeans`] | compact groups of similar size, any number of rows |
+//! | [Gaussian mixture](mixture) | [`GaussianMixture`] | elongated, overlapping or unequal groups; a density |
+//! | [Bayesian mixture](mixture) | [`BayesianGaussianMixture`] | the same with an unknown number of groups |
 //!
 //! Every spec implements [`Fit`], every model [`Predict`].
 //!
@@ -22,5 +24,10 @@
 //! [`Predict`]: unsup_core::estimator::Predict
 
 pub mod kmeans;
+pub mod mixture;
 
 pub use kmeans::{Init, KMeans, KMeansModel};
+pub use mixture::{
+    BayesianGaussianMixture, BayesianGaussianMixtureModel, Covariance, GaussianMixture, GaussianMixtureModel,
+    WeightPrior,
+};

@@ -47,7 +47,7 @@ pub mod prelude {
     pub use unsup_core::{Error, Seed, data, metrics};
 
     #[cfg(feature = "clustering")]
-    pub use unsup_clustering::KMeans;
+    pub use unsup_clustering::{BayesianGaussianMixture, GaussianMixture, KMeans};
     #[cfg(feature = "decomposition")]
     pub use unsup_decomposition::Pca;
     #[cfg(feature = "generative")]

@@ -11,8 +11,8 @@
     reason = "coefficients as published; one macro for both types"
 )]
 
-/// Element types with these functions.
-pub(crate) trait Elementary: Sized {
+/// Element types with these functions, written without branches so that loops over them vectorise.
+pub trait Elementary: Sized {
     /// eˣ.
     fn fast_exp(self) -> Self;
     /// log(1 + x) for x in [0, 1].

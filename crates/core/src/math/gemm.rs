@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// A matrix in borrowed memory, with strides.
-#[derive(Clone, Copy)]
-pub(crate) struct Mat<'a, T> {
+#[derive(Debug, Clone, Copy)]
+pub struct Mat<'a, T> {
     values: &'a [T],
     rows: usize,
     columns: usize,
@@ -20,31 +20,46 @@ pub(crate) struct Mat<'a, T> {
 
 impl<'a, T: Float> Mat<'a, T> {
     /// A row-major matrix, its rows one after the other.
-    pub(crate) fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
+    ///
+    /// # Panics
+    /// When `values` holds fewer than rows × columns numbers: a mistake of the program, not of its data.
+    pub fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
         Self::strided(values, rows, columns, columns)
     }
 
     /// A row-major matrix whose rows start `row_stride` values apart.
-    pub(crate) fn strided(values: &'a [T], rows: usize, columns: usize, row_stride: usize) -> Self {
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn strided(values: &'a [T], rows: usize, columns: usize, row_stride: usize) -> Self {
         let needed = if rows * columns == 0 { 0 } else { (rows - 1) * row_stride + columns };
         assert!(needed <= values.len(), "a matrix outside its memory");
         Mat { values, rows, columns, row_stride, column_stride: 1 }
     }
 
     /// Some of the columns, without a copy.
-    pub(crate) fn columns(self, range: Range<usize>) -> Self {
+    ///
+    /// # Panics
+    /// When there are fewer.
+    #[must_use]
+    pub fn columns(self, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.columns, "columns outside a matrix");
         let start = (range.start * self.column_stride).min(self.values.len());
         Mat { values: &self.values[start..], columns: range.len(), ..self }
     }
 
     /// Some of the rows, without a copy.
-    pub(crate) fn rows(self, range: Range<usize>) -> Self {
+    ///
+    /// # Panics
+    /// When there are fewer.
+    #[must_use]
+    pub fn rows(self, range: Range<usize>) -> Self {
         self.t().columns(range).t()
     }
 
     /// The transpose, without a copy.
-    pub(crate) fn t(self) -> Self {
+    #[must_use]
+    pub fn t(self) -> Self {
         Mat {
             rows: self.columns,
             columns: self.rows,
@@ -84,13 +99,10 @@ unsafe impl<T: Send> Sync for Window<T> {}
 
 /// out = a·b, or out += a·b, on the calling thread. `out` starts at its first element and has rows
 /// `row_stride` values apart.
-pub(crate) fn multiply<T: Float>(
-    out: &mut [T],
-    row_stride: usize,
-    accumulate: bool,
-    a: Mat<'_, T>,
-    b: Mat<'_, T>,
-) {
+///
+/// # Panics
+/// When the shapes do not fit each other or `out`: a mistake of the program, not of its data.
+pub fn multiply<T: Float>(out: &mut [T], row_stride: usize, accumulate: bool, a: Mat<'_, T>, b: Mat<'_, T>) {
     assert_eq!(a.columns, b.rows, "inner dimensions differ");
     if a.rows * b.columns == 0 {
         return;
@@ -109,6 +121,7 @@ pub(crate) fn multiply<T: Float>(
 }
 
 /// a·b with all threads: `[a.rows, b.columns]`, row-major.
+#[cfg_attr(not(feature = "nn"), allow(dead_code, reason = "only networks multiply with all threads"))]
 pub(crate) fn product<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>) -> Vec<T> {
     product_plus(a, b, None)
 }

@@ -21,6 +21,8 @@ pub use decompose::{
     Eigen, Svd, cholesky, leading_eigen, orthonormal, svd, symmetric_eigen, triangular_factor,
 };
 pub use distance::squared_distance;
+pub use elementary::Elementary;
+pub use gemm::{Mat, multiply};
 pub use lbfgs::{Minimum, lbfgs};
 pub use moments::{Moments, Scatter, column_means};
 pub use nearest::{Candidates, Nearest};

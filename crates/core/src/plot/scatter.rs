@@ -5,7 +5,7 @@ use super::drawing::{Align, Color, Drawing, Figure, INK, PAPER, Pixels, Shape};
 use super::legend::{self, Key};
 use super::palette::{label_color, ramp_color};
 use crate::{Error, Float, Result, validate};
-use ndarray::{ArrayRef1, ArrayRef2};
+use ndarray::{ArrayRef1, ArrayRef2, ArrayRef3};
 
 /// A scatter plot, coloured by label (with a legend) or by value (with a colour bar).
 ///
@@ -25,6 +25,7 @@ pub struct Scatter {
     legend: Vec<(String, Color)>,
     bar: Option<(f64, f64)>,
     marks: Vec<[f64; 2]>,
+    outlines: Vec<Vec<[f64; 2]>>,
     equal: bool,
     size: [f64; 2],
 }
@@ -40,6 +41,7 @@ impl Scatter {
             legend: Vec::new(),
             bar: None,
             marks: Vec::new(),
+            outlines: Vec::new(),
             equal: false,
             size: [640.0, 480.0],
         }
@@ -104,6 +106,35 @@ impl Scatter {
         Ok(self)
     }
 
+    /// Ellipses drawn as lines on top: around each mean, `[m, 2]`, the rows that lie `deviations` standard deviations off
+    /// under its covariance, `[m, 2, 2]`. Two deviations hold 86 % of a Gaussian in the plane.
+    ///
+    /// # Errors
+    /// Those of [`validate::table_of_width`] for the means; [`Error::Shape`] for other covariances than one 2 × 2 a mean;
+    /// [`Error::Numerical`] for one that is not positive definite.
+    pub fn ellipses(
+        mut self,
+        means: &ArrayRef2<f64>,
+        covariances: &ArrayRef3<f64>,
+        deviations: f64,
+    ) -> Result<Self> {
+        const CORNERS: usize = 90;
+        let m = means.nrows();
+        if covariances.dim() != (m, 2, 2) {
+            let found = format!("{:?}", covariances.shape());
+            return Err(Error::shape("covariances", format!("[{m}, 2, 2]"), found));
+        }
+        for ([x, y], covariance) in plane(means, m)?.into_iter().zip(covariances.outer_iter()) {
+            let l = crate::math::cholesky(&covariance)?;
+            let corner = |i: usize| {
+                let (sin, cos) = (i as f64 * std::f64::consts::TAU / CORNERS as f64).sin_cos();
+                [x + deviations * l[[0, 0]] * cos, y + deviations * (l[[1, 0]] * cos + l[[1, 1]] * sin)]
+            };
+            self.outlines.push((0..=CORNERS).map(corner).collect());
+        }
+        Ok(self)
+    }
+
     /// What the axes mean.
     #[must_use]
     pub fn axes(mut self, x: impl Into<String>, y: impl Into<String>) -> Self {
@@ -141,7 +172,7 @@ impl Figure for Scatter {
         if self.points.is_empty() {
             return Err(Error::Empty { what: "points", shape: vec![0, 2] });
         }
-        let all = || self.points.iter().chain(&self.marks);
+        let all = || self.points.iter().chain(&self.marks).chain(self.outlines.iter().flatten());
         let scales = [0, 1].map(|axis| Scale::over(all().map(|p| p[axis]), false));
         let (names, colors): (Vec<String>, Vec<Color>) = self.legend.iter().cloned().unzip();
         let names = if names.len() > 1 { names } else { Vec::new() };
@@ -154,6 +185,12 @@ impl Figure for Scatter {
         let (radius, opacity) = self.dot();
         for (&[x, y], &color) in self.points.iter().zip(&self.colors) {
             shapes.extend(frame.place(x, y).map(|center| Shape::Disc { center, radius, color, opacity }));
+        }
+        for outline in &self.outlines {
+            let points: Vec<[f64; 2]> = outline.iter().filter_map(|&[x, y]| frame.place(x, y)).collect();
+            for (color, width) in [(PAPER, 3.6), (INK, 1.6)] {
+                shapes.push(Shape::Polyline { points: points.clone(), color, width });
+            }
         }
         for [x, y] in self.marks.iter().filter_map(|&[x, y]| frame.place(x, y)) {
             for (color, width) in [(PAPER, 5.0), (INK, 2.2)] {
@@ -196,4 +233,31 @@ fn plane<F: Float>(xy: &ArrayRef2<F>, rows: usize) -> Result<Vec<[f64; 2]>> {
         ));
     }
     Ok(xy.rows().into_iter().map(|row| [row[0].f64(), row[1].f64()]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array3, array};
+
+    #[test]
+    fn an_ellipse_lies_so_many_deviations_off_and_a_covariance_without_one_is_refused() -> Result<()> {
+        let (x, labels) = (array![[0.0, 0.0], [1.0, 1.0]], ndarray::arr1(&[0, 1]));
+        let covariance = array![[[4.0, 1.0], [1.0, 2.0]]];
+        let plot = Scatter::new("").points(&x, &labels)?;
+        let found = plot.clone().ellipses(&array![[3.0, -1.0]], &covariance, 2.0)?;
+        let inverse = array![[2.0, -1.0], [-1.0, 4.0]] / 7.0;
+        for corner in &found.outlines[0] {
+            let off = array![corner[0] - 3.0, corner[1] + 1.0];
+            assert!((off.dot(&inverse.dot(&off)) - 4.0).abs() < 1e-12);
+        }
+        // each in paper, and on it in ink
+        let drawn = |shape: &&Shape| matches!(shape, Shape::Polyline { points, .. } if points.len() == 91);
+        assert_eq!(found.drawing()?.shapes.iter().filter(drawn).count(), 2);
+        let misfit = plot.clone().ellipses(&x, &covariance, 2.0);
+        assert!(matches!(misfit, Err(Error::Shape { what: "covariances", .. })));
+        let flat = plot.ellipses(&array![[0.0, 0.0]], &Array3::ones((1, 2, 2)), 2.0);
+        assert!(matches!(flat, Err(Error::Numerical { .. })));
+        Ok(())
+    }
 }

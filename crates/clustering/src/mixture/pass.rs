@@ -1,0 +1,236 @@
+//! One pass over the rows: responsibilities, and the sums that the next parameters are made of.
+//!
+//! A tile of rows is scored, normalised by log-sum-exp and added to the sums while it is in the cache, so that neither the n × k
+//! responsibilities nor a centred copy of the data exist. Sums are taken about a reference near the result (the component's last
+//! mean): far from it the difference of two large numbers would drown a covariance.
+
+use super::covariance::Covariance;
+use super::kernel::Kernel;
+use super::normalize::normalize;
+use super::tile::Tile;
+use ndarray::ArrayRef2;
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+use std::ops::Range;
+use unsup_core::Float;
+use unsup_core::math::{Mat, chunks, multiply, sum_in_order};
+
+/// A smaller responsibility is left out of the sums: 10¹² rows of it do not change the last bit of the count of a component that
+/// has one row.
+const NEGLIGIBLE: f64 = 1e-30;
+
+/// The rows of a fit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows<'a, F> {
+    pub(super) x: &'a ArrayRef2<F>,
+    pub(super) weights: Option<&'a [f64]>,
+    pub(super) shift: &'a [f64],
+}
+
+/// Which component a row belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Assignment<'a> {
+    /// By the responsibilities under these densities.
+    Posterior(&'a Kernel),
+    /// As given.
+    Labels(&'a [usize]),
+}
+
+/// What a pass found.
+#[derive(Debug, Clone)]
+pub(super) struct Statistics {
+    /// Σ w·log Σₖ of the densities; 0 for labels
+    pub(super) log_likelihood: f64,
+    /// Σ w·r of each component `[k]`
+    pub(super) counts: Vec<f64>,
+    /// Σ w·r·(x − reference) `[k, d]`
+    pub(super) sums: Vec<f64>,
+    /// Σ w·r·(x − reference)(x − reference)ᵀ, or its diagonal, as the family stores its covariances; for the spherical `[k, d]`
+    pub(super) squares: Vec<f64>,
+}
+
+/// The family whose layout the squares have.
+pub(super) fn layout(family: Covariance) -> Covariance {
+    if family == Covariance::Spherical { Covariance::Diagonal } else { family }
+}
+
+impl<F: Float> Rows<'_, F> {
+    /// The statistics of all rows about `reference`, `[k, d]`.
+    pub(super) fn pass(
+        &self,
+        assignment: Assignment<'_>,
+        family: Covariance,
+        reference: &[f64],
+    ) -> Statistics {
+        let (n, d) = self.x.dim();
+        let k = reference.len() / d;
+        let squares = layout(family).len(k, d);
+        // The sums of all chunks together stay a fraction of the data, yet there are chunks enough for
+        // many threads. A function of the shape alone: see `chunks`.
+        let count = (n * d / (10 * (k * d + squares))).clamp(4, 64);
+        let parts: Vec<Vec<f64>> = chunks(n, count)
+            .into_par_iter()
+            .map(|range| Chunk::new(k, d, family, reference).run(self, range, assignment))
+            .collect();
+        let total = sum_in_order(parts.iter().map(Vec::as_slice));
+        let (counts, rest) = total[1..].split_at(k);
+        let (sums, squares) = rest.split_at(k * d);
+        Statistics {
+            log_likelihood: total[0],
+            counts: counts.to_vec(),
+            sums: sums.to_vec(),
+            squares: squares.to_vec(),
+        }
+    }
+
+    /// Σ w.
+    pub(super) fn total_weight(&self) -> f64 {
+        self.weights.map_or(self.x.nrows() as f64, |w| w.iter().sum())
+    }
+}
+
+/// The buffers of one chunk.
+struct Chunk<'a> {
+    family: Covariance,
+    reference: &'a [f64],
+    k: usize,
+    d: usize,
+    tile: Tile,
+    whitened: Vec<f64>,
+    responsibilities: Vec<f64>,
+    log_sums: Vec<f64>,
+    /// the rows of a tile that one component has a share of, about its reference, and the same times that share
+    near: Vec<f64>,
+    shared: Vec<f64>,
+    /// log-likelihood, counts, sums, squares
+    total: Vec<f64>,
+}
+
+impl<'a> Chunk<'a> {
+    fn new(k: usize, d: usize, family: Covariance, reference: &'a [f64]) -> Self {
+        let tile = Tile::new(d);
+        let stride = tile.stride();
+        Chunk {
+            family,
+            reference,
+            k,
+            d,
+            whitened: Vec::new(),
+            responsibilities: vec![0.0; k * stride],
+            log_sums: vec![0.0; stride],
+            near: vec![0.0; stride * d],
+            shared: vec![0.0; stride * d],
+            total: vec![0.0; 1 + k + k * d + layout(family).len(k, d)],
+            tile,
+        }
+    }
+
+    fn run<F: Float>(
+        mut self,
+        rows: &Rows<'_, F>,
+        range: Range<usize>,
+        assignment: Assignment<'_>,
+    ) -> Vec<f64> {
+        let stride = self.tile.stride();
+        for start in range.clone().step_by(stride) {
+            let range = start..range.end.min(start + stride);
+            let weights = rows.weights.map(|w| &w[range.clone()]);
+            self.tile.load(rows.x, range.clone(), rows.shift);
+            match assignment {
+                Assignment::Posterior(kernel) => {
+                    kernel.scores(&self.tile, &mut self.whitened, &mut self.responsibilities);
+                    let log_sums = &mut self.log_sums[..self.tile.padded()];
+                    normalize(&mut self.responsibilities, stride, log_sums);
+                    let log_sums = log_sums.iter().take(self.tile.count());
+                    self.total[0] += match weights {
+                        None => log_sums.sum::<f64>(),
+                        Some(weights) => log_sums.zip(weights).map(|(l, w)| l * w).sum(),
+                    };
+                }
+                Assignment::Labels(labels) => {
+                    self.responsibilities.fill(0.0);
+                    labels[range]
+                        .iter()
+                        .enumerate()
+                        .for_each(|(i, c)| self.responsibilities[c * stride + i] = 1.0);
+                }
+            }
+            (0..self.k).for_each(|c| self.accumulate(c, weights));
+        }
+        self.total
+    }
+
+    /// Adds the rows of the tile that component c has a share of.
+    fn accumulate(&mut self, c: usize, weights: Option<&[f64]>) {
+        let (k, d, stride) = (self.k, self.d, self.tile.stride());
+        let (counts, rest) = self.total[1..].split_at_mut(k);
+        let (sums, squares) = rest.split_at_mut(k * d);
+        let squares = &mut squares[layout(self.family).range(c, d)];
+        let matrix = matches!(self.family, Covariance::Full | Covariance::Tied);
+        let m = Arch::new().dispatch(Gather {
+            tile: &self.tile,
+            responsibilities: &self.responsibilities[c * stride..],
+            weights,
+            reference: &self.reference[c * d..][..d],
+            near: &mut self.near,
+            shared: &mut self.shared,
+            count: &mut counts[c],
+            sums: &mut sums[c * d..][..d],
+            squares: if matrix { None } else { Some(&mut *squares) },
+        });
+        if matrix && m > 0 {
+            multiply(squares, d, true, Mat::new(&self.near, m, d).t(), Mat::new(&self.shared, m, d));
+        }
+    }
+}
+
+struct Gather<'a> {
+    tile: &'a Tile,
+    responsibilities: &'a [f64],
+    weights: Option<&'a [f64]>,
+    reference: &'a [f64],
+    near: &'a mut [f64],
+    shared: &'a mut [f64],
+    count: &'a mut f64,
+    sums: &'a mut [f64],
+    squares: Option<&'a mut [f64]>,
+}
+
+impl WithSimd for Gather<'_> {
+    type Output = usize;
+
+    /// Plain loops, compiled for the instruction set at hand. Returns how many rows lie in `near` and `shared`: none when
+    /// the squares are added up here.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        let Gather { tile, responsibilities, weights, reference, near, shared, count, sums, squares } = self;
+        let (d, rows) = (reference.len(), tile.count());
+        let (sums, near, shared) = (&mut sums[..d], near.chunks_exact_mut(d), shared.chunks_exact_mut(d));
+        let shares = responsibilities[..rows].iter().enumerate().filter(|(_, share)| **share >= NEGLIGIBLE);
+        let weighted = shares.map(|(i, &share)| (i, weights.map_or(share, |w| share * w[i])));
+        let counted = weighted.filter(|(_, share)| *share > 0.0);
+        let mut m = 0;
+        if let Some(squares) = squares {
+            let squares = &mut squares[..d];
+            for (i, share) in counted {
+                *count += share;
+                let values = tile.row(i).iter().zip(reference);
+                for ((sum, square), (x, r)) in sums.iter_mut().zip(&mut *squares).zip(values) {
+                    let step = x - r;
+                    *sum += share * step;
+                    *square += share * step * step;
+                }
+            }
+        } else {
+            for ((i, share), (near, shared)) in counted.zip(near.zip(shared)) {
+                *count += share;
+                m += 1;
+                // one array written a loop: with more, compilers give up on registers
+                near.iter_mut().zip(tile.row(i).iter().zip(reference)).for_each(|(n, (x, r))| *n = x - r);
+                shared.iter_mut().zip(&*near).for_each(|(s, n)| *s = share * n);
+                sums.iter_mut().zip(&*shared).for_each(|(sum, s)| *sum += s);
+            }
+        }
+        m
+    }
+}
