@@ -4,11 +4,13 @@
 //! sums while it is still in the cache, so each row is read from memory once an iteration. Chunks
 //! have sums of their own, merged in their order.
 
+use super::bounds::{Buffers, Movement, NONE, Rows, Search};
+use super::chunk::Chunk;
+use super::neighbours::Neighbours;
 use ndarray::ArrayRef2;
-use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
-use std::ops::{ControlFlow, Range};
-use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile, chunks, squared_distance};
+use std::ops::ControlFlow;
+use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile, chunks};
 use unsup_core::observe::{Event, History, Observer, Stop};
 
 /// One start, from its first centroids to its end.
@@ -29,17 +31,14 @@ pub(super) struct Lloyd<'a, F> {
     clusters: usize,
     labels: Vec<u32>,
     chunks: Vec<Chunk>,
+    bounds: Option<Bounds<F>>,
 }
 
-/// What one chunk of rows contributes.
-struct Chunk {
-    rows: Range<usize>,
-    /// Σ w·x of each cluster `[k, d]`
-    sums: Vec<f64>,
-    /// Σ w of each cluster `[k]`
-    weights: Vec<f64>,
-    inertia: f64,
-    changed: bool,
+/// The bounds of all rows, see [`bounds`](super::bounds).
+struct Bounds<F> {
+    upper: Vec<F>,
+    lower: Vec<F>,
+    movement: Movement<F>,
 }
 
 /// What a pass over all rows found.
@@ -54,25 +53,24 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         weights: Option<&'a [f64]>,
         shift: &'a [F],
         clusters: usize,
+        bounded: bool,
     ) -> Self {
         let (n, d) = x.dim();
         // The sums of all chunks together stay a fraction of the data, yet there are chunks
         // enough for many threads. A function of n and k alone: see `chunks`.
-        let count = (n / (40 * clusters)).clamp(8, 128);
-        let chunk = |rows| Chunk {
-            rows,
-            sums: vec![0.0; clusters * d],
-            weights: vec![0.0; clusters],
-            inertia: 0.0,
-            changed: false,
-        };
+        let count = (n / (40 * clusters)).clamp(4, 128);
         Lloyd {
             x,
             weights,
             shift,
             clusters,
             labels: vec![0; n],
-            chunks: chunks(n, count).into_iter().map(chunk).collect(),
+            chunks: chunks(n, count).into_iter().map(|rows| Chunk::new(rows, clusters, d)).collect(),
+            bounds: bounded.then(|| Bounds {
+                upper: vec![F::zero(); n],
+                lower: vec![F::zero(); n],
+                movement: Movement::new(),
+            }),
         }
     }
 
@@ -87,11 +85,14 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         observer: &mut dyn Observer,
     ) -> Run<F> {
         let mut history = History::new();
-        self.labels.fill(u32::MAX);
+        self.labels.fill(NONE);
+        if let Some(bounds) = &mut self.bounds {
+            bounds.movement = Movement::new();
+        }
         let mut inertia = f64::INFINITY;
         let mut labels_fit_centroids = false;
         for iteration in 1..=max_iterations {
-            let pass = self.assign(&centroids);
+            let pass = self.expectation(&centroids);
             inertia = pass.inertia;
             history.record(inertia, &[]);
             let event = Event::Progress { task: "k-means", done: iteration, objective: inertia, terms: &[] };
@@ -112,9 +113,46 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
             }
         }
         if !labels_fit_centroids {
-            inertia = self.assign(&centroids).inertia;
+            inertia = self.expectation(&centroids).inertia;
         }
         Run { centroids, labels: self.labels.clone(), inertia, history }
+    }
+
+    fn expectation(&mut self, centroids: &[F]) -> Pass {
+        if self.bounds.is_some() { self.assign_in_doubt(centroids) } else { self.assign(centroids) }
+    }
+
+    /// The E step, for the rows whose label may have changed.
+    fn assign_in_doubt(&mut self, centroids: &[F]) -> Pass {
+        let d = self.x.ncols();
+        if let Some(Bounds { upper, lower, movement }) = &mut self.bounds {
+            movement.update(centroids, d);
+            let candidates = Candidates::pack(centroids, d);
+            let search = Search {
+                x: self.x,
+                weights: self.weights,
+                shift: self.shift,
+                centroids,
+                candidates: &candidates,
+                movement,
+                neighbours: &Neighbours::of(centroids, &candidates, d),
+            };
+            let (mut labels, mut upper, mut lower) = (&mut self.labels[..], &mut upper[..], &mut lower[..]);
+            let mut work = Vec::with_capacity(self.chunks.len());
+            for chunk in &mut self.chunks {
+                let (range, length) = (chunk.rows.clone(), chunk.rows.len());
+                work.push((chunk, Rows {
+                    range,
+                    labels: labels.split_off_mut(..length).unwrap_or_default(),
+                    upper: upper.split_off_mut(..length).unwrap_or_default(),
+                    lower: lower.split_off_mut(..length).unwrap_or_default(),
+                }));
+            }
+            work.into_par_iter().for_each_init(Buffers::default, |buffers, (chunk, rows)| {
+                search.pass(chunk, rows, buffers);
+            });
+        }
+        self.total()
     }
 
     /// The E step: each row to its nearest centroid; sums, weights and inertia of each cluster on the way.
@@ -133,7 +171,8 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
             |(tile, nearest), (chunk, labels)| {
                 chunk.sums.fill(0.0);
                 chunk.weights.fill(0.0);
-                (chunk.inertia, chunk.changed) = (0.0, false);
+                chunk.inertia.fill(0.0);
+                chunk.changed = false;
                 for (t, labels) in labels.chunks_mut(ROW_TILE).enumerate() {
                     let start = chunk.rows.start + t * ROW_TILE;
                     centred_tile(x, start..start + labels.len(), shift, tile);
@@ -141,13 +180,19 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                     candidates.nearest(tile, nearest);
                     chunk.changed |= *labels != *nearest;
                     labels.copy_from_slice(nearest);
-                    let weights = weights.map(|w| &w[start..start + labels.len()]);
-                    pulp::Arch::new().dispatch(Accumulate { chunk, tile, labels, weights, centroids });
+                    match weights {
+                        Some(weights) => chunk.add(tile, labels, |i| weights[start + i], centroids),
+                        None => chunk.add(tile, labels, |_| 1.0, centroids),
+                    }
                 }
             },
         );
+        self.total()
+    }
+
+    fn total(&self) -> Pass {
         Pass {
-            inertia: self.chunks.iter().map(|c| c.inertia).sum(),
+            inertia: self.chunks.iter().flat_map(|c| &c.inertia).sum(),
             changed: self.chunks.iter().any(|c| c.changed),
         }
     }
@@ -215,31 +260,3 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
     }
 }
 
-/// Adds the rows of a tile to their clusters' sums and to the inertia.
-struct Accumulate<'a, F> {
-    chunk: &'a mut Chunk,
-    tile: &'a [F],
-    labels: &'a [u32],
-    weights: Option<&'a [f64]>,
-    centroids: &'a [F],
-}
-
-impl<F: Nearest> WithSimd for Accumulate<'_, F> {
-    type Output = ();
-
-    /// Plain loops, compiled for the instruction set at hand. Sums over rows are in `f64`, since they are
-    /// long.
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Accumulate { chunk, tile, labels, weights, centroids } = self;
-        let d = tile.len() / labels.len();
-        for (i, (row, &label)) in tile.chunks_exact(d).zip(labels).enumerate() {
-            let weight = weights.map_or(1.0, |w| w[i]);
-            let at = label as usize * d;
-            let centroid = &centroids[at..at + d];
-            chunk.sums[at..at + d].iter_mut().zip(row).for_each(|(sum, x)| *sum += weight * x.f64());
-            chunk.inertia += weight * squared_distance(row, centroid).f64();
-            chunk.weights[label as usize] += weight;
-        }
-    }
-}

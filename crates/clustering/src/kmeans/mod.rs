@@ -19,11 +19,16 @@
 //! Vassilvitskii, *k-means++: the advantages of careful seeding*, SODA 2007 (the greedy variant of
 //! its section 5, as in scikit-learn). Stopping rule and default tolerance are scikit-learn's.
 
+mod algorithm;
+mod bounds;
+mod chunk;
 mod init;
 mod lloyd;
 mod model;
+mod neighbours;
 mod seeding;
 
+pub use algorithm::Algorithm;
 pub use init::Init;
 pub use model::KMeansModel;
 pub use seeding::greedy_kmeans_plus_plus;
@@ -51,6 +56,8 @@ use unsup_core::{Error, Result, Seed, validate};
 pub struct KMeans {
     clusters: usize,
     init: Init,
+    #[serde(default)]
+    algorithm: Algorithm,
     restarts: usize,
     max_iterations: usize,
     tolerance: f64,
@@ -64,6 +71,7 @@ impl KMeans {
         KMeans {
             clusters,
             init: Init::default(),
+            algorithm: Algorithm::default(),
             restarts: 1,
             max_iterations: 300,
             tolerance: 1e-4,
@@ -75,6 +83,13 @@ impl KMeans {
     #[must_use]
     pub fn init(mut self, init: Init) -> Self {
         self.init = init;
+        self
+    }
+
+    /// How rows are assigned: a matter of time, not of the result.
+    #[must_use]
+    pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.algorithm = algorithm;
         self
     }
 
@@ -163,7 +178,7 @@ impl KMeans {
         let shift: Vec<F> = means.iter().map(|&m| F::of(m)).collect();
         let tolerance = self.tolerance * variances.mean().unwrap_or(0.0);
         let restarts = if matches!(self.init, Init::Centroids(_)) { 1 } else { self.restarts };
-        let mut lloyd = Lloyd::new(x, weights, &shift, self.clusters);
+        let mut lloyd = Lloyd::new(x, weights, &shift, self.clusters, self.algorithm == Algorithm::Hamerly);
         let mut best: Option<Run<F>> = None;
         for restart in 0..restarts {
             let seed = self.seed.named("k-means").indexed(restart);

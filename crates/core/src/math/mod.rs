@@ -25,4 +25,4 @@ pub use distance::squared_distance;
 pub use lbfgs::{Minimum, lbfgs};
 pub use moments::{Moments, Scatter, column_means};
 pub use nearest::{Candidates, Nearest};
-pub use products::{centred_tile, checked_product, product, transposed_product};
+pub use products::{centred_rows, centred_tile, checked_product, product, transposed_product};
