@@ -15,57 +15,14 @@
 //! ICML 2016 (Exponion, section 3.1).
 
 use super::chunk::Chunk;
-use super::neighbours::Neighbours;
+use super::movement::{Fast, Movement};
+use super::neighbours::Surroundings;
 use ndarray::ArrayRef2;
 use std::ops::Range;
 use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_rows, squared_distance};
 
 /// No label yet.
 pub(super) const NONE: u32 = u32::MAX;
-
-/// What a pass over the rows needs to know of the centroids.
-pub(super) struct Movement<F> {
-    /// the centroids of the pass before `[k, d]`, empty before the first
-    previous: Vec<F>,
-    /// whether a centroid has other bits than in the pass before `[k]`
-    moved: Vec<bool>,
-    /// how far the centroids other than this one can have come nearer since the start `[k]`
-    drift: Vec<f64>,
-    /// the largest norm of a centroid
-    radius: f64,
-}
-
-impl<F: Nearest> Movement<F> {
-    pub(super) fn new() -> Self {
-        Movement { previous: Vec::new(), moved: Vec::new(), drift: Vec::new(), radius: 0.0 }
-    }
-
-    /// Notes where the centroids went.
-    pub(super) fn update(&mut self, centroids: &[F], d: usize) {
-        let k = centroids.len() / d;
-        let norm = |c: &[F]| c.iter().map(|v| v.f64().powi(2)).sum::<f64>().sqrt();
-        self.radius = centroids.chunks_exact(d).map(norm).fold(0.0, f64::max);
-        if self.previous.is_empty() {
-            (self.moved, self.drift) = (vec![true; k], vec![0.0; k]);
-        } else {
-            let step = |(a, b): (&[F], &[F])| {
-                let squares = a.iter().zip(b).map(|(a, b)| (a.f64() - b.f64()).powi(2));
-                squares.sum::<f64>().sqrt() * (1.0 + 1e-12)
-            };
-            let steps: Vec<f64> =
-                centroids.chunks_exact(d).zip(self.previous.chunks_exact(d)).map(step).collect();
-            let longest = (0..k).fold(0, |best, c| if steps[c] > steps[best] { c } else { best });
-            let second = (0..k).filter(|&c| c != longest).map(|c| steps[c]).fold(0.0, f64::max);
-            for c in 0..k {
-                let others = if c == longest { second } else { steps[longest] };
-                self.drift[c] = (self.drift[c] + others) * (1.0 + 1e-15);
-                self.moved[c] = centroids[c * d..(c + 1) * d] != self.previous[c * d..(c + 1) * d];
-            }
-        }
-        self.previous.clear();
-        self.previous.extend_from_slice(centroids);
-    }
-}
 
 /// The part of a pass that all chunks share.
 pub(super) struct Search<'a, F> {
@@ -75,7 +32,7 @@ pub(super) struct Search<'a, F> {
     pub(super) centroids: &'a [F],
     pub(super) candidates: &'a Candidates<F>,
     pub(super) movement: &'a Movement<F>,
-    pub(super) neighbours: &'a Neighbours<F>,
+    pub(super) surroundings: &'a [Surroundings<F>],
 }
 
 /// The rows of one chunk, with their bounds: u, and l plus the drift at the time it was found.
@@ -90,8 +47,11 @@ pub(super) struct Rows<'a, F> {
 #[derive(Default)]
 pub(super) struct Buffers<F> {
     tile: Vec<F>,
-    searched: Vec<F>,
+    /// rows whose centroid moved
     stale: Vec<u32>,
+    /// rows whose label only a fast centroid can have changed
+    suspects: Vec<u32>,
+    /// rows whose label any centroid can have changed
     doubtful: Vec<u32>,
     dirty: Vec<bool>,
     labels: Vec<u32>,
@@ -100,7 +60,7 @@ pub(super) struct Buffers<F> {
 
 impl<F: Nearest> Search<'_, F> {
     /// One chunk: find the rows in doubt, search them, sum the clusters that changed.
-    pub(super) fn pass(&self, chunk: &mut Chunk, mut rows: Rows<'_, F>, buffers: &mut Buffers<F>) {
+    pub(super) fn pass(&self, chunk: &mut Chunk, mut rows: Rows<'_, F>, buffers: &mut Buffers<F>) -> Vec<f64> {
         let k = self.movement.moved.len();
         chunk.changed = false;
         buffers.dirty.clear();
@@ -108,30 +68,56 @@ impl<F: Nearest> Search<'_, F> {
         (0..k).filter(|&c| self.movement.moved[c]).for_each(|c| chunk.inertia[c] = 0.0);
         self.examine(&rows, buffers);
         self.measure(chunk, &mut rows, buffers);
+        buffers.labels.resize(ROW_TILE, 0);
+        buffers.leads.resize(ROW_TILE, F::zero());
+        if let Some(fast) = &self.movement.fast {
+            self.confront(fast, &mut rows, buffers);
+        }
         self.search(chunk, &mut rows, buffers);
         self.sum(chunk, &rows, buffers);
+        let mut reach = vec![0.0_f64; k];
+        for (&label, upper) in rows.labels.iter().zip(&*rows.upper) {
+            reach[label as usize] = reach[label as usize].max(upper.f64());
+        }
+        reach
     }
 
     /// Sorts out the rows whose label may be wrong by the bounds as they are, and those whose centroid moved.
     fn examine(&self, rows: &Rows<'_, F>, buffers: &mut Buffers<F>) {
         buffers.stale.clear();
+        buffers.suspects.clear();
         buffers.doubtful.clear();
         for (i, &label) in rows.labels.iter().enumerate() {
             if label == NONE {
                 buffers.doubtful.push(i as u32);
             } else if self.movement.moved[label as usize] {
                 buffers.stale.push(i as u32);
-            } else if !self.stands(label, rows.upper[i].f64(), rows.lower[i].f64()) {
-                buffers.doubtful.push(i as u32);
+            } else {
+                self.sort_out(i as u32, label, rows.upper[i].f64(), rows.lower[i].f64(), buffers);
             }
         }
+    }
+
+    #[inline(always)]
+    fn sort_out(&self, i: u32, label: u32, upper: f64, lower: f64, buffers: &mut Buffers<F>) {
+        if self.stands(label, upper, lower - self.movement.drift[label as usize]) {
+        } else if self.movement.fast.is_some() && self.stands(label, upper, self.slow(label, lower)) {
+            buffers.suspects.push(i);
+        } else {
+            buffers.doubtful.push(i);
+        }
+    }
+
+    /// A lower bound on the distance to all centroids but the own and the fast ones.
+    #[inline(always)]
+    fn slow(&self, label: u32, lower: f64) -> f64 {
+        lower - self.movement.drift_before[label as usize] - self.movement.slow_step
     }
 
     /// Whether no other centroid can score as high, however the kernel rounds.
     #[inline(always)]
     fn stands(&self, label: u32, upper: f64, lower: f64) -> bool {
-        let label = label as usize;
-        let others = (lower - self.movement.drift[label]).max(self.neighbours.apart[label] - upper);
+        let others = lower.max(self.surroundings[label as usize].apart - upper);
         others > 0.0 && others * others > upper * upper + self.doubt(upper)
     }
 
@@ -147,21 +133,22 @@ impl<F: Nearest> Search<'_, F> {
     /// Measures the rows whose centroid moved.
     fn measure(&self, chunk: &mut Chunk, rows: &mut Rows<'_, F>, buffers: &mut Buffers<F>) {
         let d = self.shift.len();
-        for stale in buffers.stale.chunks(ROW_TILE) {
-            let start = rows.range.start;
+        let (stale, start) = (std::mem::take(&mut buffers.stale), rows.range.start);
+        for stale in stale.chunks(ROW_TILE) {
             centred_rows(self.x, stale.iter().map(|&i| start + i as usize), self.shift, &mut buffers.tile);
-            for (&i, row) in stale.iter().zip(buffers.tile.chunks_exact(d)) {
+            let tile = std::mem::take(&mut buffers.tile);
+            for (&i, row) in stale.iter().zip(tile.chunks_exact(d)) {
                 let i = i as usize;
                 let label = rows.labels[i] as usize;
-                let squared = squared_distance(row, &self.centroids[label * d..(label + 1) * d]).f64();
+                let squared = self.squared(row, label as u32);
                 chunk.inertia[label] += self.weight(start + i) * squared;
                 let upper = self.upper(squared);
                 rows.upper[i] = up(upper);
-                if !self.stands(label as u32, upper, rows.lower[i].f64()) {
-                    buffers.doubtful.push(i as u32);
-                }
+                self.sort_out(i as u32, label as u32, upper, rows.lower[i].f64(), buffers);
             }
+            buffers.tile = tile;
         }
+        buffers.stale = stale;
     }
 
     /// A distance that is not below the true one, from its computed square.
@@ -171,36 +158,98 @@ impl<F: Nearest> Search<'_, F> {
         (squared * (1.0 + terms * F::EPS) + terms * F::min_positive_value().f64()).sqrt() * (1.0 + 1e-15)
     }
 
-    /// The nearest centroid of the rows in doubt.
-    fn search(&self, chunk: &mut Chunk, rows: &mut Rows<'_, F>, buffers: &mut Buffers<F>) {
+    /// The suspects against the fast centroids: a row that one of them may have won is in doubt.
+    fn confront(&self, fast: &Fast<F>, rows: &mut Rows<'_, F>, buffers: &mut Buffers<F>) {
         let (d, start) = (self.shift.len(), rows.range.start);
-        buffers.labels.resize(ROW_TILE, 0);
-        buffers.leads.resize(ROW_TILE, F::zero());
-        for doubtful in buffers.doubtful.chunks(ROW_TILE) {
-            centred_rows(self.x, doubtful.iter().map(|&i| start + i as usize), self.shift, &mut buffers.searched);
-            let labels = &mut buffers.labels[..doubtful.len()];
-            self.candidates.nearest_with_lead(&buffers.searched, labels, &mut buffers.leads);
-            for (((&i, row), &label), lead) in
-                doubtful.iter().zip(buffers.searched.chunks_exact(d)).zip(&*labels).zip(&buffers.leads)
-            {
-                let i = i as usize;
-                let at = label as usize * d;
-                let squared = squared_distance(row, &self.centroids[at..at + d]).f64();
-                let upper = self.upper(squared);
-                let second = squared * (1.0 - (d + 4) as f64 * F::EPS) + 2.0 * lead.f64() * (1.0 - F::EPS)
-                    - self.doubt(upper);
-                rows.upper[i] = up(upper);
-                rows.lower[i] = down(second.max(0.0).sqrt() + self.movement.drift[label as usize]);
-                let old = std::mem::replace(&mut rows.labels[i], label);
-                if old != label {
-                    chunk.changed = true;
-                    buffers.dirty[label as usize] = true;
-                    if old != NONE {
-                        buffers.dirty[old as usize] = true;
-                    }
+        let Buffers { suspects, doubtful, tile, labels, leads, .. } = buffers;
+        for suspects in suspects.chunks(ROW_TILE) {
+            centred_rows(self.x, suspects.iter().map(|&i| start + i as usize), self.shift, tile);
+            fast.candidates.nearest_with_lead(tile, &mut labels[..suspects.len()], leads);
+            for (((&i, row), &nearest), lead) in suspects.iter().zip(tile.chunks_exact(d)).zip(&*labels).zip(&*leads) {
+                let (at, nearest) = (i as usize, fast.members[nearest as usize]);
+                let (label, upper) = (rows.labels[at], rows.upper[at].f64());
+                let slow = self.slow(label, rows.lower[at].f64());
+                let squared = self.squared(row, nearest);
+                let others = if nearest == label { self.second(squared, lead.f64()) } else { self.second(squared, 0.0) };
+                if nearest == label || self.stands(label, upper, others) {
+                    rows.lower[at] = down(others.min(slow).max(0.0) + self.movement.drift[label as usize]);
+                } else {
+                    doubtful.push(i);
                 }
             }
         }
+    }
+
+    /// The nearest centroid of the rows in doubt, among all of them or among those in the ball of the row's own.
+    fn search(&self, chunk: &mut Chunk, rows: &mut Rows<'_, F>, buffers: &mut Buffers<F>) {
+        // rows of one ball side by side; within it in their order
+        let mut order: Vec<(u32, u32)> = buffers.doubtful.iter().map(|&i| (self.ball(rows, i), i)).collect();
+        order.sort_unstable();
+        for group in order.chunk_by(|a, b| a.0 == b.0) {
+            for part in group.chunks(ROW_TILE) {
+                self.search_tile(chunk, rows, buffers, part, group[0].0);
+            }
+        }
+    }
+
+    /// The centroid whose ball holds the nearest centroid of a row, or `NONE` for any.
+    #[inline(always)]
+    fn ball(&self, rows: &Rows<'_, F>, i: u32) -> u32 {
+        let label = rows.labels[i as usize];
+        let Some(around) = self.surroundings.get(label as usize) else { return NONE };
+        let upper = rows.upper[i as usize].f64();
+        let outside = around.outside - upper;
+        let inside = !around.ball.is_empty() && outside > 0.0 && outside * outside > upper * upper + self.doubt(upper);
+        if inside { label } else { NONE }
+    }
+
+    fn search_tile(
+        &self,
+        chunk: &mut Chunk,
+        rows: &mut Rows<'_, F>,
+        buffers: &mut Buffers<F>,
+        group: &[(u32, u32)],
+        ball: u32,
+    ) {
+        let (d, start) = (self.shift.len(), rows.range.start);
+        let Buffers { dirty, tile, labels, leads, .. } = buffers;
+        centred_rows(self.x, group.iter().map(|&(_, i)| start + i as usize), self.shift, tile);
+        let around = self.surroundings.get(ball as usize);
+        let candidates = around.map_or(self.candidates, |around| around.packed(self.centroids, d));
+        candidates.nearest_with_lead(tile, &mut labels[..group.len()], leads);
+        for (((&(_, i), row), &nearest), lead) in group.iter().zip(tile.chunks_exact(d)).zip(&*labels).zip(&*leads) {
+            let i = i as usize;
+            let label = around.map_or(nearest, |around| around.ball[nearest as usize]);
+            let squared = self.squared(row, label);
+            // those outside the ball are at least this far
+            let outside = around.map_or(f64::INFINITY, |around| around.outside - rows.upper[i].f64());
+            let second = self.second(squared, lead.f64()).min(outside);
+            rows.upper[i] = up(self.upper(squared));
+            rows.lower[i] = down(second + self.movement.drift[label as usize]);
+            let old = std::mem::replace(&mut rows.labels[i], label);
+            if old != label {
+                chunk.changed = true;
+                dirty[label as usize] = true;
+                if old != NONE {
+                    dirty[old as usize] = true;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn squared(&self, row: &[F], centroid: u32) -> f64 {
+        let at = centroid as usize * row.len();
+        squared_distance(row, &self.centroids[at..at + row.len()]).f64()
+    }
+
+    /// A distance that is not above the true one of the second best, from the computed square of the best and the
+    /// lead of its score.
+    #[inline(always)]
+    fn second(&self, squared: f64, lead: f64) -> f64 {
+        let terms = (self.shift.len() + 4) as f64;
+        let least = squared * (1.0 - terms * F::EPS) + 2.0 * lead * (1.0 - F::EPS) - self.doubt(self.upper(squared));
+        least.max(0.0).sqrt() * (1.0 - 1e-15)
     }
 
     /// The sums of the clusters that a row entered or left, anew.
@@ -217,6 +266,7 @@ impl<F: Nearest> Search<'_, F> {
             let weight = |m: usize| self.weight(start + members[m] as usize);
             chunk.add(tile, labels, weight, self.centroids);
         }
+        labels.clear();
     }
 
     #[inline(always)]

@@ -4,9 +4,11 @@
 //! sums while it is still in the cache, so each row is read from memory once an iteration. Chunks
 //! have sums of their own, merged in their order.
 
-use super::bounds::{Buffers, Movement, NONE, Rows, Search};
+use super::algorithm::Algorithm;
+use super::bounds::{Buffers, NONE, Rows, Search};
 use super::chunk::Chunk;
-use super::neighbours::Neighbours;
+use super::movement::Movement;
+use super::neighbours::surroundings;
 use ndarray::ArrayRef2;
 use rayon::prelude::*;
 use std::ops::ControlFlow;
@@ -39,6 +41,10 @@ struct Bounds<F> {
     upper: Vec<F>,
     lower: Vec<F>,
     movement: Movement<F>,
+    /// whether subsets of the centroids are searched
+    subsets: bool,
+    /// how far a row of each cluster is from its centroid at most, rounded up `[k]`
+    reach: Vec<f64>,
 }
 
 /// What a pass over all rows found.
@@ -53,7 +59,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         weights: Option<&'a [f64]>,
         shift: &'a [F],
         clusters: usize,
-        bounded: bool,
+        algorithm: Algorithm,
     ) -> Self {
         let (n, d) = x.dim();
         // The sums of all chunks together stay a fraction of the data, yet there are chunks
@@ -66,10 +72,12 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
             clusters,
             labels: vec![0; n],
             chunks: chunks(n, count).into_iter().map(|rows| Chunk::new(rows, clusters, d)).collect(),
-            bounds: bounded.then(|| Bounds {
+            bounds: (algorithm != Algorithm::Lloyd).then(|| Bounds {
                 upper: vec![F::zero(); n],
                 lower: vec![F::zero(); n],
                 movement: Movement::new(),
+                subsets: algorithm == Algorithm::Exponion,
+                reach: Vec::new(),
             }),
         }
     }
@@ -88,6 +96,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         self.labels.fill(NONE);
         if let Some(bounds) = &mut self.bounds {
             bounds.movement = Movement::new();
+            bounds.reach.clear();
         }
         let mut inertia = f64::INFINITY;
         let mut labels_fit_centroids = false;
@@ -125,8 +134,8 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
     /// The E step, for the rows whose label may have changed.
     fn assign_in_doubt(&mut self, centroids: &[F]) -> Pass {
         let d = self.x.ncols();
-        if let Some(Bounds { upper, lower, movement }) = &mut self.bounds {
-            movement.update(centroids, d);
+        if let Some(Bounds { upper, lower, movement, subsets, reach }) = &mut self.bounds {
+            movement.update(centroids, d, *subsets);
             let candidates = Candidates::pack(centroids, d);
             let search = Search {
                 x: self.x,
@@ -135,7 +144,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                 centroids,
                 candidates: &candidates,
                 movement,
-                neighbours: &Neighbours::of(centroids, &candidates, d),
+                surroundings: &surroundings(centroids, &candidates, movement, reach, d),
             };
             let (mut labels, mut upper, mut lower) = (&mut self.labels[..], &mut upper[..], &mut lower[..]);
             let mut work = Vec::with_capacity(self.chunks.len());
@@ -148,9 +157,13 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                     lower: lower.split_off_mut(..length).unwrap_or_default(),
                 }));
             }
-            work.into_par_iter().for_each_init(Buffers::default, |buffers, (chunk, rows)| {
-                search.pass(chunk, rows, buffers);
+            let reaches = work.into_par_iter().map_init(Buffers::default, |buffers, (chunk, rows)| {
+                search.pass(chunk, rows, buffers)
             });
+            let reaches: Vec<Vec<f64>> = reaches.collect();
+            if *subsets {
+                *reach = (0..self.clusters).map(|c| reaches.iter().map(|r| r[c]).fold(0.0, f64::max)).collect();
+            }
         }
         self.total()
     }

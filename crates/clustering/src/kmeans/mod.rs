@@ -25,6 +25,7 @@ mod chunk;
 mod init;
 mod lloyd;
 mod model;
+mod movement;
 mod neighbours;
 mod seeding;
 
@@ -178,7 +179,7 @@ impl KMeans {
         let shift: Vec<F> = means.iter().map(|&m| F::of(m)).collect();
         let tolerance = self.tolerance * variances.mean().unwrap_or(0.0);
         let restarts = if matches!(self.init, Init::Centroids(_)) { 1 } else { self.restarts };
-        let mut lloyd = Lloyd::new(x, weights, &shift, self.clusters, self.algorithm == Algorithm::Hamerly);
+        let mut lloyd = Lloyd::new(x, weights, &shift, self.clusters, self.algorithm);
         let mut best: Option<Run<F>> = None;
         for restart in 0..restarts {
             let seed = self.seed.named("k-means").indexed(restart);
