@@ -11,8 +11,8 @@ pub enum Algorithm {
     Auto,
     /// All distances, in one fused pass.
     Lloyd,
-    /// Bounds.
+    /// Bounds on the distances; rows in doubt are searched among all centroids (Hamerly 2010).
     Hamerly,
-    /// Bounds and balls.
-    Exponion,
+    /// Bounds, and a search among the few centroids that moved farthest where it is enough (Ding et al. 2015).
+    Yinyang,
 }

@@ -1,9 +1,13 @@
-//! Lloyd's assignment without most of its distances: Hamerly's bounds and the ball of Exponion.
+//! Lloyd's assignment without most of its distances: the bounds of Hamerly, and of Yinyang with two groups.
 //!
 //! Each row keeps an upper bound u on the distance to its own centroid and a lower bound l on the distance to all
 //! others. When centroids move, l falls by the longest step among the others, and u is measured anew where the
-//! row's own centroid moved. The label stands as long as u < max(l, 2s − u), where s is half the distance from
-//! the centroid to its nearest neighbour; only the other rows are gathered and searched by the kernel.
+//! row's own centroid moved. The label stands as long as u < max(l, s − u), where s is the distance from the
+//! centroid to its nearest neighbour; only the other rows are gathered and searched by the kernel (Hamerly 2010).
+//!
+//! Late in a run few centroids move. Yinyang (Ding et al. 2015) therefore bounds the distances to groups of centroids;
+//! here there are two groups, formed anew in each pass: the eighth that moved farthest, and the others. A row
+//! whose label stands against the others is searched among that eighth alone, and needs no bound of its own for it.
 //!
 //! **Exact.** The labels are those that the kernel would give, to the bit. A bound is rounded away from the truth,
 //! and u must be below l by more than what the kernel's scores can be wrong: with γ = (d + 2)·ε, a score
@@ -11,12 +15,13 @@
 //! Sums of a cluster are kept, chunk by chunk, until a row of the chunk enters or leaves the cluster, then taken
 //! anew in the order of the rows: centroids and inertia have the bits of the full pass.
 //!
-//! Sources: Hamerly, *Making k-means even faster*, SDM 2010; Newling & Fleuret, *Fast k-means with accurate bounds*,
-//! ICML 2016 (Exponion, section 3.1).
+//! Memory: two numbers a row beside its label.
+//!
+//! Sources: Hamerly, *Making k-means even faster*, SDM 2010; Ding et al., *Yinyang k-means*, ICML 2015; Newling &
+//! Fleuret, *Fast k-means with accurate bounds*, ICML 2016.
 
 use super::chunk::Chunk;
 use super::movement::{Fast, Movement};
-use super::neighbours::Surroundings;
 use ndarray::ArrayRef2;
 use std::ops::Range;
 use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_rows, squared_distance};
@@ -32,7 +37,8 @@ pub(super) struct Search<'a, F> {
     pub(super) centroids: &'a [F],
     pub(super) candidates: &'a Candidates<F>,
     pub(super) movement: &'a Movement<F>,
-    pub(super) surroundings: &'a [Surroundings<F>],
+    /// the distance of each centroid from its nearest neighbour, rounded down `[k]`
+    pub(super) apart: &'a [f64],
 }
 
 /// The rows of one chunk, with their bounds: u, and l plus the drift at the time it was found.
@@ -60,7 +66,7 @@ pub(super) struct Buffers<F> {
 
 impl<F: Nearest> Search<'_, F> {
     /// One chunk: find the rows in doubt, search them, sum the clusters that changed.
-    pub(super) fn pass(&self, chunk: &mut Chunk, mut rows: Rows<'_, F>, buffers: &mut Buffers<F>) -> Vec<f64> {
+    pub(super) fn pass(&self, chunk: &mut Chunk, mut rows: Rows<'_, F>, buffers: &mut Buffers<F>) {
         let k = self.movement.moved.len();
         chunk.changed = false;
         buffers.dirty.clear();
@@ -75,11 +81,6 @@ impl<F: Nearest> Search<'_, F> {
         }
         self.search(chunk, &mut rows, buffers);
         self.sum(chunk, &rows, buffers);
-        let mut reach = vec![0.0_f64; k];
-        for (&label, upper) in rows.labels.iter().zip(&*rows.upper) {
-            reach[label as usize] = reach[label as usize].max(upper.f64());
-        }
-        reach
     }
 
     /// Sorts out the rows whose label may be wrong by the bounds as they are, and those whose centroid moved.
@@ -117,7 +118,7 @@ impl<F: Nearest> Search<'_, F> {
     /// Whether no other centroid can score as high, however the kernel rounds.
     #[inline(always)]
     fn stands(&self, label: u32, upper: f64, lower: f64) -> bool {
-        let others = lower.max(self.surroundings[label as usize].apart - upper);
+        let others = lower.max(self.apart[label as usize] - upper);
         others > 0.0 && others * others > upper * upper + self.doubt(upper)
     }
 
@@ -180,58 +181,25 @@ impl<F: Nearest> Search<'_, F> {
         }
     }
 
-    /// The nearest centroid of the rows in doubt, among all of them or among those in the ball of the row's own.
+    /// The nearest centroid of the rows in doubt, among all.
     fn search(&self, chunk: &mut Chunk, rows: &mut Rows<'_, F>, buffers: &mut Buffers<F>) {
-        // rows of one ball side by side; within it in their order
-        let mut order: Vec<(u32, u32)> = buffers.doubtful.iter().map(|&i| (self.ball(rows, i), i)).collect();
-        order.sort_unstable();
-        for group in order.chunk_by(|a, b| a.0 == b.0) {
-            for part in group.chunks(ROW_TILE) {
-                self.search_tile(chunk, rows, buffers, part, group[0].0);
-            }
-        }
-    }
-
-    /// The centroid whose ball holds the nearest centroid of a row, or `NONE` for any.
-    #[inline(always)]
-    fn ball(&self, rows: &Rows<'_, F>, i: u32) -> u32 {
-        let label = rows.labels[i as usize];
-        let Some(around) = self.surroundings.get(label as usize) else { return NONE };
-        let upper = rows.upper[i as usize].f64();
-        let outside = around.outside - upper;
-        let inside = !around.ball.is_empty() && outside > 0.0 && outside * outside > upper * upper + self.doubt(upper);
-        if inside { label } else { NONE }
-    }
-
-    fn search_tile(
-        &self,
-        chunk: &mut Chunk,
-        rows: &mut Rows<'_, F>,
-        buffers: &mut Buffers<F>,
-        group: &[(u32, u32)],
-        ball: u32,
-    ) {
         let (d, start) = (self.shift.len(), rows.range.start);
-        let Buffers { dirty, tile, labels, leads, .. } = buffers;
-        centred_rows(self.x, group.iter().map(|&(_, i)| start + i as usize), self.shift, tile);
-        let around = self.surroundings.get(ball as usize);
-        let candidates = around.map_or(self.candidates, |around| around.packed(self.centroids, d));
-        candidates.nearest_with_lead(tile, &mut labels[..group.len()], leads);
-        for (((&(_, i), row), &nearest), lead) in group.iter().zip(tile.chunks_exact(d)).zip(&*labels).zip(&*leads) {
-            let i = i as usize;
-            let label = around.map_or(nearest, |around| around.ball[nearest as usize]);
-            let squared = self.squared(row, label);
-            // those outside the ball are at least this far
-            let outside = around.map_or(f64::INFINITY, |around| around.outside - rows.upper[i].f64());
-            let second = self.second(squared, lead.f64()).min(outside);
-            rows.upper[i] = up(self.upper(squared));
-            rows.lower[i] = down(second + self.movement.drift[label as usize]);
-            let old = std::mem::replace(&mut rows.labels[i], label);
-            if old != label {
-                chunk.changed = true;
-                dirty[label as usize] = true;
-                if old != NONE {
-                    dirty[old as usize] = true;
+        let Buffers { doubtful, dirty, tile, labels, leads, .. } = buffers;
+        for doubtful in doubtful.chunks(ROW_TILE) {
+            centred_rows(self.x, doubtful.iter().map(|&i| start + i as usize), self.shift, tile);
+            self.candidates.nearest_with_lead(tile, &mut labels[..doubtful.len()], leads);
+            for (((&i, row), &label), lead) in doubtful.iter().zip(tile.chunks_exact(d)).zip(&*labels).zip(&*leads) {
+                let i = i as usize;
+                let squared = self.squared(row, label);
+                rows.upper[i] = up(self.upper(squared));
+                rows.lower[i] = down(self.second(squared, lead.f64()) + self.movement.drift[label as usize]);
+                let old = std::mem::replace(&mut rows.labels[i], label);
+                if old != label {
+                    chunk.changed = true;
+                    dirty[label as usize] = true;
+                    if old != NONE {
+                        dirty[old as usize] = true;
+                    }
                 }
             }
         }

@@ -28,6 +28,14 @@ impl Chunk {
         }
     }
 
+    /// Forgets all rows.
+    pub(super) fn reset(&mut self) {
+        self.sums.fill(0.0);
+        self.weights.fill(0.0);
+        self.inertia.fill(0.0);
+        self.changed = false;
+    }
+
     /// Forgets the rows of one cluster.
     pub(super) fn clear(&mut self, cluster: usize) {
         let d = self.sums.len() / self.weights.len();

@@ -7,8 +7,7 @@
 use super::algorithm::Algorithm;
 use super::bounds::{Buffers, NONE, Rows, Search};
 use super::chunk::Chunk;
-use super::movement::Movement;
-use super::neighbours::surroundings;
+use super::movement::{Movement, apart};
 use ndarray::ArrayRef2;
 use rayon::prelude::*;
 use std::ops::ControlFlow;
@@ -43,8 +42,6 @@ struct Bounds<F> {
     movement: Movement<F>,
     /// whether subsets of the centroids are searched
     subsets: bool,
-    /// how far a row of each cluster is from its centroid at most, rounded up `[k]`
-    reach: Vec<f64>,
 }
 
 /// What a pass over all rows found.
@@ -76,8 +73,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                 upper: vec![F::zero(); n],
                 lower: vec![F::zero(); n],
                 movement: Movement::new(),
-                subsets: algorithm == Algorithm::Exponion,
-                reach: Vec::new(),
+                subsets: algorithm == Algorithm::Yinyang,
             }),
         }
     }
@@ -96,7 +92,8 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         self.labels.fill(NONE);
         if let Some(bounds) = &mut self.bounds {
             bounds.movement = Movement::new();
-            bounds.reach.clear();
+            // a pass in doubt keeps the sums of the clusters that no row enters or leaves
+            self.chunks.iter_mut().for_each(Chunk::reset);
         }
         let mut inertia = f64::INFINITY;
         let mut labels_fit_centroids = false;
@@ -134,7 +131,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
     /// The E step, for the rows whose label may have changed.
     fn assign_in_doubt(&mut self, centroids: &[F]) -> Pass {
         let d = self.x.ncols();
-        if let Some(Bounds { upper, lower, movement, subsets, reach }) = &mut self.bounds {
+        if let Some(Bounds { upper, lower, movement, subsets }) = &mut self.bounds {
             movement.update(centroids, d, *subsets);
             let candidates = Candidates::pack(centroids, d);
             let search = Search {
@@ -144,7 +141,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                 centroids,
                 candidates: &candidates,
                 movement,
-                surroundings: &surroundings(centroids, &candidates, movement, reach, d),
+                apart: &apart(centroids, &candidates, d),
             };
             let (mut labels, mut upper, mut lower) = (&mut self.labels[..], &mut upper[..], &mut lower[..]);
             let mut work = Vec::with_capacity(self.chunks.len());
@@ -157,13 +154,9 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                     lower: lower.split_off_mut(..length).unwrap_or_default(),
                 }));
             }
-            let reaches = work.into_par_iter().map_init(Buffers::default, |buffers, (chunk, rows)| {
-                search.pass(chunk, rows, buffers)
+            work.into_par_iter().for_each_init(Buffers::default, |buffers, (chunk, rows)| {
+                search.pass(chunk, rows, buffers);
             });
-            let reaches: Vec<Vec<f64>> = reaches.collect();
-            if *subsets {
-                *reach = (0..self.clusters).map(|c| reaches.iter().map(|r| r[c]).fold(0.0, f64::max)).collect();
-            }
         }
         self.total()
     }
@@ -182,10 +175,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         work.into_par_iter().for_each_init(
             || (Vec::new(), [0; ROW_TILE]),
             |(tile, nearest), (chunk, labels)| {
-                chunk.sums.fill(0.0);
-                chunk.weights.fill(0.0);
-                chunk.inertia.fill(0.0);
-                chunk.changed = false;
+                chunk.reset();
                 for (t, labels) in labels.chunks_mut(ROW_TILE).enumerate() {
                     let start = chunk.rows.start + t * ROW_TILE;
                     centred_tile(x, start..start + labels.len(), shift, tile);

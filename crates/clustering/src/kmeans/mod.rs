@@ -26,7 +26,6 @@ mod init;
 mod lloyd;
 mod model;
 mod movement;
-mod neighbours;
 mod seeding;
 
 pub use algorithm::Algorithm;

@@ -1,13 +1,14 @@
 //! Where the centroids went from one pass to the next.
 
-use unsup_core::math::{Candidates, Nearest};
+use rayon::prelude::*;
+use unsup_core::math::{Candidates, Nearest, ROW_TILE};
 
 /// The steps of the centroids.
 pub(super) struct Movement<F> {
     /// the centroids of the pass before `[k, d]`, empty before the first
     previous: Vec<F>,
     /// the length of each step, rounded up `[k]`
-    pub(super) steps: Vec<f64>,
+    steps: Vec<f64>,
     /// whether a centroid has other bits than in the pass before `[k]`
     pub(super) moved: Vec<bool>,
     /// how far the centroids other than this one can have come nearer since the start `[k]`; the same before the last step
@@ -90,4 +91,21 @@ impl<F: Nearest> Movement<F> {
             members.iter().flat_map(|&c| &centroids[c as usize * d..][..d]).copied().collect();
         self.fast = Some(Fast { members, candidates: Candidates::pack(&rows, d) });
     }
+}
+
+/// The distance of each centroid from its nearest neighbour, rounded down. `[k]`
+pub(super) fn apart<F: Nearest>(centroids: &[F], candidates: &Candidates<F>, d: usize) -> Vec<f64> {
+    let (k, padded) = (candidates.len(), candidates.padded());
+    let mut apart = vec![0.0; k];
+    apart.par_chunks_mut(ROW_TILE).enumerate().for_each_init(Vec::new, |squares, (t, apart)| {
+        let first = t * ROW_TILE;
+        squares.resize(apart.len() * padded, F::zero());
+        candidates.squared_distances(&centroids[first * d..(first + apart.len()) * d], squares);
+        for (c, (apart, squares)) in (first..).zip(apart.iter_mut().zip(squares.chunks_exact_mut(padded))) {
+            squares[c] = F::infinity();
+            let least = squares[..k].iter().copied().fold(F::infinity(), F::min).f64();
+            *apart = (least * (1.0 - (d + 4) as f64 * F::EPS)).sqrt() * (1.0 - 1e-15);
+        }
+    });
+    apart
 }

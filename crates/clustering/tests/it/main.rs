@@ -1,4 +1,5 @@
 //! The integration tests of the clustering crate.
 
 mod kmeans;
+mod kmeans_bounds;
 mod kmeans_oracle;
