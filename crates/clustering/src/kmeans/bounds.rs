@@ -20,6 +20,7 @@
 //! Sources: Hamerly, *Making k-means even faster*, SDM 2010; Ding et al., *Yinyang k-means*, ICML 2015; Newling &
 //! Fleuret, *Fast k-means with accurate bounds*, ICML 2016.
 
+use super::algorithm::Touched;
 use super::chunk::Chunk;
 use super::movement::{Fast, Movement};
 use ndarray::ArrayRef2;
@@ -66,11 +67,11 @@ pub(super) struct Buffers<F> {
 
 impl<F: Nearest> Search<'_, F> {
     /// One chunk: find the rows in doubt, search them, sum the clusters that changed.
-    pub(super) fn pass(&self, chunk: &mut Chunk, mut rows: Rows<'_, F>, buffers: &mut Buffers<F>) {
+    pub(super) fn pass(&self, chunk: &mut Chunk, mut rows: Rows<'_, F>, buffers: &mut Buffers<F>) -> Touched {
         let k = self.movement.moved.len();
-        chunk.changed = false;
+        chunk.changed = 0;
         buffers.dirty.clear();
-        buffers.dirty.resize(k, false);
+        buffers.dirty.resize(k, self.movement.fresh);
         (0..k).filter(|&c| self.movement.moved[c]).for_each(|c| chunk.inertia[c] = 0.0);
         self.examine(&rows, buffers);
         self.measure(chunk, &mut rows, buffers);
@@ -80,7 +81,13 @@ impl<F: Nearest> Search<'_, F> {
             self.confront(fast, &mut rows, buffers);
         }
         self.search(chunk, &mut rows, buffers);
-        self.sum(chunk, &rows, buffers);
+        let touched = Touched {
+            stale: buffers.stale.len(),
+            suspects: buffers.suspects.len(),
+            doubtful: buffers.doubtful.len(),
+            summed: 0,
+        };
+        Touched { summed: self.sum(chunk, &rows, buffers), ..touched }
     }
 
     /// Sorts out the rows whose label may be wrong by the bounds as they are, and those whose centroid moved.
@@ -89,7 +96,7 @@ impl<F: Nearest> Search<'_, F> {
         buffers.suspects.clear();
         buffers.doubtful.clear();
         for (i, &label) in rows.labels.iter().enumerate() {
-            if label == NONE {
+            if self.movement.fresh {
                 buffers.doubtful.push(i as u32);
             } else if self.movement.moved[label as usize] {
                 buffers.stale.push(i as u32);
@@ -195,7 +202,7 @@ impl<F: Nearest> Search<'_, F> {
                 rows.lower[i] = down(self.second(squared, lead.f64()) + self.movement.drift[label as usize]);
                 let old = std::mem::replace(&mut rows.labels[i], label);
                 if old != label {
-                    chunk.changed = true;
+                    chunk.changed += 1;
                     dirty[label as usize] = true;
                     if old != NONE {
                         dirty[old as usize] = true;
@@ -220,8 +227,8 @@ impl<F: Nearest> Search<'_, F> {
         least.max(0.0).sqrt() * (1.0 - 1e-15)
     }
 
-    /// The sums of the clusters that a row entered or left, anew.
-    fn sum(&self, chunk: &mut Chunk, rows: &Rows<'_, F>, buffers: &mut Buffers<F>) {
+    /// The sums of the clusters that a row entered or left, anew. Returns how many rows they have.
+    fn sum(&self, chunk: &mut Chunk, rows: &Rows<'_, F>, buffers: &mut Buffers<F>) -> usize {
         let Buffers { dirty, stale, tile, labels, .. } = buffers;
         (0..dirty.len()).filter(|&c| dirty[c]).for_each(|c| chunk.clear(c));
         stale.clear();
@@ -234,7 +241,7 @@ impl<F: Nearest> Search<'_, F> {
             let weight = |m: usize| self.weight(start + members[m] as usize);
             chunk.add(tile, labels, weight, self.centroids);
         }
-        labels.clear();
+        stale.len()
     }
 
     #[inline(always)]

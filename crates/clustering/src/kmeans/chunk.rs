@@ -14,7 +14,8 @@ pub(super) struct Chunk {
     pub(super) weights: Vec<f64>,
     /// Σ w‖x − c‖² of each cluster `[k]`
     pub(super) inertia: Vec<f64>,
-    pub(super) changed: bool,
+    /// how many rows have another label than before
+    pub(super) changed: usize,
 }
 
 impl Chunk {
@@ -24,7 +25,7 @@ impl Chunk {
             sums: vec![0.0; clusters * d],
             weights: vec![0.0; clusters],
             inertia: vec![0.0; clusters],
-            changed: false,
+            changed: 0,
         }
     }
 
@@ -33,7 +34,7 @@ impl Chunk {
         self.sums.fill(0.0);
         self.weights.fill(0.0);
         self.inertia.fill(0.0);
-        self.changed = false;
+        self.changed = 0;
     }
 
     /// Forgets the rows of one cluster.

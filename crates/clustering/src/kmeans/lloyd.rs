@@ -4,7 +4,7 @@
 //! sums while it is still in the cache, so each row is read from memory once an iteration. Chunks
 //! have sums of their own, merged in their order.
 
-use super::algorithm::Algorithm;
+use super::algorithm::{Algorithm, Plan, Touched};
 use super::bounds::{Buffers, NONE, Rows, Search};
 use super::chunk::Chunk;
 use super::movement::{Movement, apart};
@@ -31,6 +31,8 @@ pub(super) struct Lloyd<'a, F> {
     shift: &'a [F],
     clusters: usize,
     labels: Vec<u32>,
+    /// how many labels the last pass changed
+    changed: usize,
     chunks: Vec<Chunk>,
     bounds: Option<Bounds<F>>,
 }
@@ -40,14 +42,13 @@ struct Bounds<F> {
     upper: Vec<F>,
     lower: Vec<F>,
     movement: Movement<F>,
-    /// whether subsets of the centroids are searched
-    subsets: bool,
+    plan: Plan,
 }
 
 /// What a pass over all rows found.
 struct Pass {
     inertia: f64,
-    changed: bool,
+    changed: usize,
 }
 
 impl<'a, F: Nearest> Lloyd<'a, F> {
@@ -68,12 +69,13 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
             shift,
             clusters,
             labels: vec![0; n],
+            changed: n,
             chunks: chunks(n, count).into_iter().map(|rows| Chunk::new(rows, clusters, d)).collect(),
             bounds: (algorithm != Algorithm::Lloyd).then(|| Bounds {
                 upper: vec![F::zero(); n],
                 lower: vec![F::zero(); n],
                 movement: Movement::new(),
-                subsets: algorithm == Algorithm::Yinyang,
+                plan: Plan::new(algorithm, n, d, clusters),
             }),
         }
     }
@@ -90,10 +92,9 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
     ) -> Run<F> {
         let mut history = History::new();
         self.labels.fill(NONE);
+        self.changed = self.labels.len();
         if let Some(bounds) = &mut self.bounds {
             bounds.movement = Movement::new();
-            // a pass in doubt keeps the sums of the clusters that no row enters or leaves
-            self.chunks.iter_mut().for_each(Chunk::reset);
         }
         let mut inertia = f64::INFINITY;
         let mut labels_fit_centroids = false;
@@ -107,7 +108,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                 labels_fit_centroids = true;
                 break;
             }
-            if !pass.changed {
+            if pass.changed == 0 {
                 history.finish(Stop::Converged);
                 labels_fit_centroids = true;
                 break;
@@ -124,15 +125,25 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         Run { centroids, labels: self.labels.clone(), inertia, history }
     }
 
+    /// The E step, with bounds where they pay.
     fn expectation(&mut self, centroids: &[F]) -> Pass {
-        if self.bounds.is_some() { self.assign_in_doubt(centroids) } else { self.assign(centroids) }
+        if self.bounds.as_mut().is_some_and(|bounds| bounds.plan.bounded(self.changed)) {
+            self.assign_in_doubt(centroids);
+        } else {
+            self.assign(centroids);
+            if let Some(bounds) = &mut self.bounds {
+                bounds.movement.forget();
+            }
+        }
+        self.changed = self.chunks.iter().map(|c| c.changed).sum();
+        Pass { inertia: self.chunks.iter().flat_map(|c| &c.inertia).sum(), changed: self.changed }
     }
 
     /// The E step, for the rows whose label may have changed.
-    fn assign_in_doubt(&mut self, centroids: &[F]) -> Pass {
+    fn assign_in_doubt(&mut self, centroids: &[F]) {
         let d = self.x.ncols();
-        if let Some(Bounds { upper, lower, movement, subsets }) = &mut self.bounds {
-            movement.update(centroids, d, *subsets);
+        if let Some(Bounds { upper, lower, movement, plan }) = &mut self.bounds {
+            movement.update(centroids, d, plan.groups());
             let candidates = Candidates::pack(centroids, d);
             let search = Search {
                 x: self.x,
@@ -154,15 +165,18 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                     lower: lower.split_off_mut(..length).unwrap_or_default(),
                 }));
             }
-            work.into_par_iter().for_each_init(Buffers::default, |buffers, (chunk, rows)| {
-                search.pass(chunk, rows, buffers);
+            let touched = work.into_par_iter().map_init(Buffers::default, |buffers, (chunk, rows)| {
+                search.pass(chunk, rows, buffers)
             });
+            let touched = touched.reduce(Touched::default, |a, b| a + b);
+            if !movement.fresh {
+                plan.learn(touched);
+            }
         }
-        self.total()
     }
 
     /// The E step: each row to its nearest centroid; sums, weights and inertia of each cluster on the way.
-    fn assign(&mut self, centroids: &[F]) -> Pass {
+    fn assign(&mut self, centroids: &[F]) {
         let (x, shift, weights, d) = (self.x, self.shift, self.weights, self.x.ncols());
         let candidates = Candidates::pack(centroids, d);
         let mut labels = &mut self.labels[..];
@@ -181,7 +195,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                     centred_tile(x, start..start + labels.len(), shift, tile);
                     let nearest = &mut nearest[..labels.len()];
                     candidates.nearest(tile, nearest);
-                    chunk.changed |= *labels != *nearest;
+                    chunk.changed += labels.iter().zip(&*nearest).filter(|(old, new)| old != new).count();
                     labels.copy_from_slice(nearest);
                     match weights {
                         Some(weights) => chunk.add(tile, labels, |i| weights[start + i], centroids),
@@ -190,14 +204,6 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                 }
             },
         );
-        self.total()
-    }
-
-    fn total(&self) -> Pass {
-        Pass {
-            inertia: self.chunks.iter().flat_map(|c| &c.inertia).sum(),
-            changed: self.chunks.iter().any(|c| c.changed),
-        }
     }
 
     /// The M step: each centroid to the mean of its rows, an empty one to the row farthest from

@@ -5,8 +5,10 @@ use unsup_core::math::{Candidates, Nearest, ROW_TILE};
 
 /// The steps of the centroids.
 pub(super) struct Movement<F> {
-    /// the centroids of the pass before `[k, d]`, empty before the first
+    /// the centroids of the pass before `[k, d]`
     previous: Vec<F>,
+    /// whether no row has bounds yet
+    pub(super) fresh: bool,
     /// the length of each step, rounded up `[k]`
     steps: Vec<f64>,
     /// whether a centroid has other bits than in the pass before `[k]`
@@ -31,6 +33,7 @@ impl<F: Nearest> Movement<F> {
     pub(super) fn new() -> Self {
         Movement {
             previous: Vec::new(),
+            fresh: true,
             steps: Vec::new(),
             moved: Vec::new(),
             drift: Vec::new(),
@@ -41,18 +44,24 @@ impl<F: Nearest> Movement<F> {
         }
     }
 
-    /// Notes where the centroids went, and which of them went farthest when `subsets` are wanted.
-    pub(super) fn update(&mut self, centroids: &[F], d: usize, subsets: bool) {
+    /// Forgets the bounds: a pass without them was made.
+    pub(super) fn forget(&mut self) {
+        self.previous.clear();
+    }
+
+    /// Notes where the centroids went, and which of them went farthest when there are `groups`.
+    pub(super) fn update(&mut self, centroids: &[F], d: usize, groups: bool) {
         let k = centroids.len() / d;
         let norm = |c: &[F]| c.iter().map(|v| v.f64().powi(2)).sum::<f64>().sqrt();
         self.radius = centroids.chunks_exact(d).map(norm).fold(0.0, f64::max) * (1.0 + 1e-12);
         self.fast = None;
-        if self.previous.is_empty() {
+        self.fresh = self.previous.is_empty();
+        if self.fresh {
             (self.moved, self.steps) = (vec![true; k], vec![0.0; k]);
             (self.drift, self.drift_before) = (vec![0.0; k], vec![0.0; k]);
         } else {
             self.measure(centroids, d);
-            if subsets {
+            if groups {
                 self.find_fast(centroids, d);
             }
         }
