@@ -23,4 +23,4 @@
 
 pub mod kmeans;
 
-pub use kmeans::{Algorithm, Init, KMeans, KMeansModel};
+pub use kmeans::{Algorithm, Init, KMeans, KMeansModel, SphericalKMeans, SphericalKMeansModel};

@@ -35,6 +35,8 @@ pub(super) struct Lloyd<'a, F> {
     changed: usize,
     chunks: Vec<Chunk>,
     bounds: Option<Bounds<F>>,
+    /// whether centroids are brought back to the unit sphere
+    unit: bool,
 }
 
 /// The bounds of all rows, see [`bounds`](super::bounds).
@@ -58,6 +60,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         shift: &'a [F],
         clusters: usize,
         algorithm: Algorithm,
+        unit: bool,
     ) -> Self {
         let (n, d) = x.dim();
         // The sums of all chunks together stay a fraction of the data, yet there are chunks
@@ -71,6 +74,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
             labels: vec![0; n],
             changed: n,
             chunks: chunks(n, count).into_iter().map(|rows| Chunk::new(rows, clusters, d)).collect(),
+            unit,
             bounds: (algorithm != Algorithm::Lloyd).then(|| Bounds {
                 upper: vec![F::zero(); n],
                 lower: vec![F::zero(); n],
@@ -86,6 +90,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
     pub(super) fn run(
         &mut self,
         mut centroids: Vec<F>,
+        task: &str,
         max_iterations: usize,
         tolerance: f64,
         observer: &mut dyn Observer,
@@ -102,7 +107,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
             let pass = self.expectation(&centroids);
             inertia = pass.inertia;
             history.record(inertia, &[]);
-            let event = Event::Progress { task: "k-means", done: iteration, objective: inertia, terms: &[] };
+            let event = Event::Progress { task, done: iteration, objective: inertia, terms: &[] };
             if observer.observe(&event) == ControlFlow::Break(()) {
                 history.finish(Stop::Interrupted);
                 labels_fit_centroids = true;
@@ -221,9 +226,11 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         let mut moved = 0.0;
         for (c, centroid) in centroids.chunks_exact_mut(d).enumerate() {
             // a cluster that stayed empty keeps its centroid
-            if weights[c] > 0.0 {
-                for (value, sum) in centroid.iter_mut().zip(&sums[c * d..]) {
-                    let mean = F::of(sum / weights[c]);
+            let sum = &sums[c * d..(c + 1) * d];
+            let norm = if self.unit { sum.iter().map(|s| s * s).sum::<f64>().sqrt() } else { weights[c] };
+            if norm > 0.0 {
+                for (value, sum) in centroid.iter_mut().zip(sum) {
+                    let mean = F::of(sum / norm);
                     moved += (mean - *value).f64().powi(2);
                     *value = mean;
                 }

@@ -25,20 +25,23 @@ mod chunk;
 mod init;
 mod lloyd;
 mod model;
+pub mod spherical;
 mod movement;
+mod parallel;
 mod seeding;
 
 pub use algorithm::Algorithm;
 pub use init::Init;
-pub use model::KMeansModel;
+pub use model::{CentroidSpec, KMeansModel};
 pub use seeding::greedy_kmeans_plus_plus;
+pub use spherical::{SphericalKMeans, SphericalKMeansModel};
 
 use lloyd::{Lloyd, Run};
 use ndarray::{Array1, ArrayRef1, ArrayRef2};
 use serde::{Deserialize, Serialize};
 use unsup_core::estimator::Fit;
 use unsup_core::math::{Moments, Nearest};
-use unsup_core::observe::{Event, Observer};
+use unsup_core::observe::{Event, Observer, Stop};
 use unsup_core::{Error, Result, Seed, validate};
 
 /// The hyper-parameters of k-means; see the [module](self).
@@ -140,33 +143,6 @@ impl KMeans {
         self.run(x, Some(&weights.iter().map(|w| w.f64()).collect::<Vec<_>>()), observer)
     }
 
-    fn check<F: Nearest>(&self, x: &ArrayRef2<F>) -> Result<()> {
-        let (n, d) = x.dim();
-        if self.clusters == 0 || self.clusters > u32::MAX as usize / 2 {
-            return Err(Error::parameter("clusters", self.clusters, "at least 1 and at most 2³¹ − 1"));
-        }
-        if self.restarts == 0 {
-            return Err(Error::parameter("restarts", 0, "at least 1"));
-        }
-        if self.max_iterations == 0 {
-            return Err(Error::parameter("max_iterations", 0, "at least 1"));
-        }
-        if !(self.tolerance.is_finite() && self.tolerance >= 0.0) {
-            return Err(Error::parameter("tolerance", self.tolerance, "a finite number, at least 0"));
-        }
-        if n < self.clusters {
-            return Err(Error::TooFewRows { method: "k-means", needed: self.clusters, found: n });
-        }
-        if let Init::Centroids(centroids) = &self.init {
-            validate::table(centroids, "initial centroids")?;
-            if centroids.dim() != (self.clusters, d) {
-                let found = format!("{} × {}", centroids.nrows(), centroids.ncols());
-                return Err(Error::shape("initial centroids", format!("{} × {d}", self.clusters), found));
-            }
-        }
-        Ok(())
-    }
-
     fn run<F: Nearest>(
         &self,
         x: &ArrayRef2<F>,
@@ -174,36 +150,77 @@ impl KMeans {
         observer: &mut dyn Observer,
     ) -> Result<KMeansModel<F>> {
         let Moments { means, variances } = finite_moments(x)?;
-        self.check(x)?;
+        let (n, d) = x.dim();
+        check_counts("k-means", n, self.clusters, self.restarts, self.max_iterations, self.tolerance)?;
+        self.init.check(self.clusters, d)?;
         let shift: Vec<F> = means.iter().map(|&m| F::of(m)).collect();
         let tolerance = self.tolerance * variances.mean().unwrap_or(0.0);
         let restarts = if matches!(self.init, Init::Centroids(_)) { 1 } else { self.restarts };
-        let mut lloyd = Lloyd::new(x, weights, &shift, self.clusters, self.algorithm);
-        let mut best: Option<Run<F>> = None;
-        for restart in 0..restarts {
-            let seed = self.seed.named("k-means").indexed(restart);
-            let start = self.init.centroids(x, weights, &shift, self.clusters, seed);
-            let _ = observer.observe(&Event::Started { task: "k-means", total: self.max_iterations });
-            let run = lloyd.run(start, self.max_iterations, tolerance, observer);
-            let stop = run.history.stop();
-            let _ = observer.observe(&Event::Finished { task: "k-means", stop });
-            if best.as_ref().is_none_or(|b| run.inertia < b.inertia) {
-                best = Some(run);
-            }
-            if stop == unsup_core::observe::Stop::Interrupted {
-                break;
-            }
-        }
-        let run = best.ok_or_else(|| Error::parameter("restarts", 0, "at least 1"))?;
-        Ok(KMeansModel::new(
-            self.clone(),
-            run.centroids,
-            Array1::from(shift),
-            run.labels.iter().map(|&l| l as usize).collect(),
-            run.inertia,
-            run.history,
-        ))
+        let mut lloyd = Lloyd::new(x, weights, &shift, self.clusters, self.algorithm, false);
+        let seed = self.seed.named("k-means");
+        let start = |restart| self.init.centroids(x, weights, &shift, self.clusters, seed.indexed(restart));
+        let run = best_of(restarts, "k-means", self.max_iterations, tolerance, &mut lloyd, start, observer)?;
+        Ok(KMeansModel::of_run(self.clone(), Array1::from(shift), run))
     }
+}
+
+impl CentroidSpec for KMeans {
+    const MODEL: &'static str = "KMeansModel";
+}
+
+/// The best of several starts.
+fn best_of<F: Nearest>(
+    restarts: usize,
+    task: &'static str,
+    max_iterations: usize,
+    tolerance: f64,
+    lloyd: &mut Lloyd<'_, F>,
+    start: impl Fn(usize) -> Vec<F>,
+    observer: &mut dyn Observer,
+) -> Result<Run<F>> {
+    let mut best: Option<Run<F>> = None;
+    for restart in 0..restarts {
+        let start = start(restart);
+        let _ = observer.observe(&Event::Started { task, total: max_iterations });
+        let run = lloyd.run(start, task, max_iterations, tolerance, observer);
+        let stop = run.history.stop();
+        let _ = observer.observe(&Event::Finished { task, stop });
+        if best.as_ref().is_none_or(|b| run.inertia < b.inertia) {
+            best = Some(run);
+        }
+        if stop == Stop::Interrupted {
+            break;
+        }
+    }
+    best.ok_or_else(|| Error::parameter("restarts", 0, "at least 1"))
+}
+
+/// The hyper-parameters that all methods of this family share.
+fn check_counts(
+    method: &'static str,
+    rows: usize,
+    clusters: usize,
+    restarts: usize,
+    max_iterations: usize,
+    tolerance: f64,
+) -> Result<()> {
+    // the kernel counts registers of candidates in single precision
+    if clusters == 0 || clusters > 1 << 24 {
+        return Err(Error::parameter("clusters", clusters, "at least 1 and at most 2²⁴"));
+    }
+    if restarts == 0 {
+        return Err(Error::parameter("restarts", 0, "at least 1"));
+    }
+    if max_iterations == 0 {
+        return Err(Error::parameter("max_iterations", 0, "at least 1"));
+    }
+    if !(tolerance.is_finite() && tolerance >= 0.0) {
+        return Err(Error::parameter("tolerance", tolerance, "a finite number, at least 0"));
+    }
+    if rows < clusters {
+        return Err(Error::TooFewRows { method, needed: clusters, found: rows });
+    }
+    Ok(())
 }
 
 /// The moments of a valid table whose squared distances fit the element type.

@@ -3,7 +3,7 @@
 use super::chunks::{ROW_TILE, chunks};
 use super::gemm::{Mat, multiply};
 use crate::{Float, Result, validate};
-use ndarray::{Array2, ArrayRef2, s};
+use ndarray::{Array2, ArrayRef2};
 use rayon::prelude::*;
 use std::ops::Range;
 
