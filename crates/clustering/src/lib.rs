@@ -23,4 +23,7 @@
 
 pub mod kmeans;
 
-pub use kmeans::{Algorithm, Init, KMeans, KMeansModel, SphericalKMeans, SphericalKMeansModel};
+pub use kmeans::{
+    Algorithm, BisectingKMeans, BisectingKMeansModel, Cut, Init, KMeans, KMeansModel, MiniBatchKMeans,
+    MiniBatchKMeansModel, SphericalKMeans, SphericalKMeansModel,
+};

@@ -20,10 +20,13 @@
 //! its section 5, as in scikit-learn). Stopping rule and default tolerance are scikit-learn's.
 
 mod algorithm;
+pub mod bisecting;
 mod bounds;
 mod chunk;
 mod init;
 mod lloyd;
+pub mod mini_batch;
+mod mini_batch_model;
 mod model;
 pub mod spherical;
 mod movement;
@@ -31,7 +34,10 @@ mod parallel;
 mod seeding;
 
 pub use algorithm::Algorithm;
+pub use bisecting::{BisectingKMeans, BisectingKMeansModel, Cut};
 pub use init::Init;
+pub use mini_batch::MiniBatchKMeans;
+pub use mini_batch_model::MiniBatchKMeansModel;
 pub use model::{CentroidSpec, KMeansModel};
 pub use seeding::greedy_kmeans_plus_plus;
 pub use spherical::{SphericalKMeans, SphericalKMeansModel};
