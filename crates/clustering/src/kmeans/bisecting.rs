@@ -162,7 +162,13 @@ impl<F: Nearest> Fit<ArrayRef2<F>> for BisectingKMeans {
             }
             let inertia = cluster_inertia(&model, &rows)?;
             let side = |side: usize| Leaf {
-                rows: leaves[at].rows.iter().zip(model.labels()).filter(|&(_, &l)| l == side).map(|(&r, _)| r).collect(),
+                rows: leaves[at]
+                    .rows
+                    .iter()
+                    .zip(model.labels())
+                    .filter(|&(_, &l)| l == side)
+                    .map(|(&r, _)| r)
+                    .collect(),
                 inertia: inertia[side],
                 centroid: model.centroids().row(side).to_owned(),
                 parent: Some((nodes.len(), side)),
@@ -275,7 +281,9 @@ impl<F: Nearest> Predict<ArrayRef2<F>> for BisectingKMeansModel<F> {
         let mut labels = Array1::zeros(x.nrows());
         let mut open = vec![(0, (0..x.nrows()).collect::<Vec<usize>>())];
         while let Some((node, rows)) = open.pop() {
-            let Some(Node { model, children }) = self.nodes.get(node).filter(|_| !rows.is_empty()) else { continue };
+            let Some(Node { model, children }) = self.nodes.get(node).filter(|_| !rows.is_empty()) else {
+                continue;
+            };
             let sides = model.predict(&x.select(Axis(0), &rows))?;
             for (side, child) in children.iter().enumerate() {
                 let mine = rows.iter().zip(&sides).filter(|&(_, &s)| s == side).map(|(&row, _)| row);

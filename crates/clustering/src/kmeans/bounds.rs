@@ -173,12 +173,18 @@ impl<F: Nearest> Search<'_, F> {
         for suspects in suspects.chunks(ROW_TILE) {
             centred_rows(self.x, suspects.iter().map(|&i| start + i as usize), self.shift, tile);
             fast.candidates.nearest_with_lead(tile, &mut labels[..suspects.len()], leads);
-            for (((&i, row), &nearest), lead) in suspects.iter().zip(tile.chunks_exact(d)).zip(&*labels).zip(&*leads) {
+            for (((&i, row), &nearest), lead) in
+                suspects.iter().zip(tile.chunks_exact(d)).zip(&*labels).zip(&*leads)
+            {
                 let (at, nearest) = (i as usize, fast.members[nearest as usize]);
                 let (label, upper) = (rows.labels[at], rows.upper[at].f64());
                 let slow = self.slow(label, rows.lower[at].f64());
                 let squared = self.squared(row, nearest);
-                let others = if nearest == label { self.second(squared, lead.f64()) } else { self.second(squared, 0.0) };
+                let others = if nearest == label {
+                    self.second(squared, lead.f64())
+                } else {
+                    self.second(squared, 0.0)
+                };
                 if nearest == label || self.stands(label, upper, others) {
                     rows.lower[at] = down(others.min(slow).max(0.0) + self.movement.drift[label as usize]);
                 } else {
@@ -195,7 +201,9 @@ impl<F: Nearest> Search<'_, F> {
         for doubtful in doubtful.chunks(ROW_TILE) {
             centred_rows(self.x, doubtful.iter().map(|&i| start + i as usize), self.shift, tile);
             self.candidates.nearest_with_lead(tile, &mut labels[..doubtful.len()], leads);
-            for (((&i, row), &label), lead) in doubtful.iter().zip(tile.chunks_exact(d)).zip(&*labels).zip(&*leads) {
+            for (((&i, row), &label), lead) in
+                doubtful.iter().zip(tile.chunks_exact(d)).zip(&*labels).zip(&*leads)
+            {
                 let i = i as usize;
                 let squared = self.squared(row, label);
                 rows.upper[i] = up(self.upper(squared));
@@ -223,7 +231,8 @@ impl<F: Nearest> Search<'_, F> {
     #[inline(always)]
     fn second(&self, squared: f64, lead: f64) -> f64 {
         let terms = (self.shift.len() + 4) as f64;
-        let least = squared * (1.0 - terms * F::EPS) + 2.0 * lead * (1.0 - F::EPS) - self.doubt(self.upper(squared));
+        let least =
+            squared * (1.0 - terms * F::EPS) + 2.0 * lead * (1.0 - F::EPS) - self.doubt(self.upper(squared));
         least.max(0.0).sqrt() * (1.0 - 1e-15)
     }
 

@@ -5,8 +5,8 @@ use super::seeding::{greedy_trials, seeds};
 use ndarray::{Array2, ArrayRef2};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use unsup_core::{Error, Result, Seed, validate};
 use unsup_core::math::{Nearest, centred_tile};
+use unsup_core::{Error, Result, Seed, validate};
 
 /// How k-means chooses its first centroids.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -42,7 +42,9 @@ impl Init {
     pub(super) fn check(&self, k: usize, d: usize) -> Result<()> {
         match self {
             Init::KMeansParallel { rounds: 0, .. } => Err(Error::parameter("rounds", 0, "at least 1")),
-            Init::KMeansParallel { oversampling, .. } if !(oversampling.is_finite() && *oversampling > 0.0) => {
+            Init::KMeansParallel { oversampling, .. }
+                if !(oversampling.is_finite() && *oversampling > 0.0) =>
+            {
                 Err(Error::parameter("oversampling", oversampling, "a finite number above 0"))
             }
             Init::Centroids(centroids) => {

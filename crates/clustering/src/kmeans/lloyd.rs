@@ -163,16 +163,19 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
             let mut work = Vec::with_capacity(self.chunks.len());
             for chunk in &mut self.chunks {
                 let (range, length) = (chunk.rows.clone(), chunk.rows.len());
-                work.push((chunk, Rows {
-                    range,
-                    labels: labels.split_off_mut(..length).unwrap_or_default(),
-                    upper: upper.split_off_mut(..length).unwrap_or_default(),
-                    lower: lower.split_off_mut(..length).unwrap_or_default(),
-                }));
+                work.push((
+                    chunk,
+                    Rows {
+                        range,
+                        labels: labels.split_off_mut(..length).unwrap_or_default(),
+                        upper: upper.split_off_mut(..length).unwrap_or_default(),
+                        lower: lower.split_off_mut(..length).unwrap_or_default(),
+                    },
+                ));
             }
-            let touched = work.into_par_iter().map_init(Buffers::default, |buffers, (chunk, rows)| {
-                search.pass(chunk, rows, buffers)
-            });
+            let touched = work
+                .into_par_iter()
+                .map_init(Buffers::default, |buffers, (chunk, rows)| search.pass(chunk, rows, buffers));
             let touched = touched.reduce(Touched::default, |a, b| a + b);
             if !movement.fresh {
                 plan.learn(touched);
@@ -275,4 +278,3 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         !far.is_empty()
     }
 }
-

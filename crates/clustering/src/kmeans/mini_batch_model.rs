@@ -197,7 +197,10 @@ impl<F: Nearest> Persist for MiniBatchKMeansModel<F> {
         let counts = record.read_list::<f64>("counts")?;
         let clusters = centroids.centroids().nrows();
         record.require(counts.len() == clusters, "`counts` has one number a centroid")?;
-        record.require(centroids.spec().clusters == clusters, "the spec has as many clusters as there are centroids")?;
+        record.require(
+            centroids.spec().clusters == clusters,
+            "the spec has as many clusters as there are centroids",
+        )?;
         let [steps, rows] = record.read_value("met")?;
         Ok(MiniBatchKMeansModel { centroids, counts, steps, rows })
     }

@@ -28,10 +28,11 @@ mod lloyd;
 pub mod mini_batch;
 mod mini_batch_model;
 mod model;
-pub mod spherical;
 mod movement;
 mod parallel;
+mod restarts;
 mod seeding;
+pub mod spherical;
 
 pub use algorithm::Algorithm;
 pub use bisecting::{BisectingKMeans, BisectingKMeansModel, Cut};
@@ -42,12 +43,13 @@ pub use model::{CentroidSpec, KMeansModel};
 pub use seeding::greedy_kmeans_plus_plus;
 pub use spherical::{SphericalKMeans, SphericalKMeansModel};
 
-use lloyd::{Lloyd, Run};
+use lloyd::Lloyd;
 use ndarray::{Array1, ArrayRef1, ArrayRef2};
+use restarts::Starts;
 use serde::{Deserialize, Serialize};
 use unsup_core::estimator::Fit;
 use unsup_core::math::{Moments, Nearest};
-use unsup_core::observe::{Event, Observer, Stop};
+use unsup_core::observe::Observer;
 use unsup_core::{Error, Result, Seed, validate};
 
 /// The hyper-parameters of k-means; see the [module](self).
@@ -162,43 +164,22 @@ impl KMeans {
         let shift: Vec<F> = means.iter().map(|&m| F::of(m)).collect();
         let tolerance = self.tolerance * variances.mean().unwrap_or(0.0);
         let restarts = if matches!(self.init, Init::Centroids(_)) { 1 } else { self.restarts };
-        let mut lloyd = Lloyd::new(x, weights, &shift, self.clusters, self.algorithm, false);
         let seed = self.seed.named("k-means");
-        let start = |restart| self.init.centroids(x, weights, &shift, self.clusters, seed.indexed(restart));
-        let run = best_of(restarts, "k-means", self.max_iterations, tolerance, &mut lloyd, start, observer)?;
+        let starts = Starts {
+            task: "k-means",
+            restarts,
+            max_iterations: self.max_iterations,
+            tolerance,
+            lloyd: &|| Lloyd::new(x, weights, &shift, self.clusters, self.algorithm, false),
+            centroids: &|start| self.init.centroids(x, weights, &shift, self.clusters, seed.indexed(start)),
+        };
+        let run = starts.best(n * d * self.clusters, observer)?;
         Ok(KMeansModel::of_run(self.clone(), Array1::from(shift), run))
     }
 }
 
 impl CentroidSpec for KMeans {
     const MODEL: &'static str = "KMeansModel";
-}
-
-/// The best of several starts.
-fn best_of<F: Nearest>(
-    restarts: usize,
-    task: &'static str,
-    max_iterations: usize,
-    tolerance: f64,
-    lloyd: &mut Lloyd<'_, F>,
-    start: impl Fn(usize) -> Vec<F>,
-    observer: &mut dyn Observer,
-) -> Result<Run<F>> {
-    let mut best: Option<Run<F>> = None;
-    for restart in 0..restarts {
-        let start = start(restart);
-        let _ = observer.observe(&Event::Started { task, total: max_iterations });
-        let run = lloyd.run(start, task, max_iterations, tolerance, observer);
-        let stop = run.history.stop();
-        let _ = observer.observe(&Event::Finished { task, stop });
-        if best.as_ref().is_none_or(|b| run.inertia < b.inertia) {
-            best = Some(run);
-        }
-        if stop == Stop::Interrupted {
-            break;
-        }
-    }
-    best.ok_or_else(|| Error::parameter("restarts", 0, "at least 1"))
 }
 
 /// The hyper-parameters that all methods of this family share.

@@ -191,7 +191,8 @@ impl<F: Nearest, S: CentroidSpec> AnomalyScore<ArrayRef2<F>> for KMeansModel<F, 
     fn anomaly_score(&self, x: &ArrayRef2<F>) -> Result<Array1<f64>> {
         validate::table_of_width(x, self.shift.len(), "x")?;
         let x = &*Self::rows(x)?;
-        let (candidates, centred, shift, d) = (self.candidates(), self.centred(), self.shift(), self.shift.len());
+        let (candidates, centred, shift, d) =
+            (self.candidates(), self.centred(), self.shift(), self.shift.len());
         let mut scores = vec![0.0; x.nrows()];
         scores.par_chunks_mut(ROW_TILE).enumerate().for_each_init(
             || (Vec::new(), [0; ROW_TILE]),

@@ -93,11 +93,11 @@ impl<F: Nearest> Movement<F> {
             return;
         }
         let mut order: Vec<u32> = (0..k as u32).collect();
-        order.select_nth_unstable_by(most, |&a, &b| self.steps[b as usize].total_cmp(&self.steps[a as usize]));
+        order
+            .select_nth_unstable_by(most, |&a, &b| self.steps[b as usize].total_cmp(&self.steps[a as usize]));
         self.slow_step = self.steps[order[most] as usize];
         let members: Vec<u32> = (0..k as u32).filter(|&c| self.steps[c as usize] > self.slow_step).collect();
-        let rows: Vec<F> =
-            members.iter().flat_map(|&c| &centroids[c as usize * d..][..d]).copied().collect();
+        let rows: Vec<F> = members.iter().flat_map(|&c| &centroids[c as usize * d..][..d]).copied().collect();
         self.fast = Some(Fast { members, candidates: Candidates::pack(&rows, d) });
     }
 }

@@ -51,7 +51,9 @@ pub(super) fn parallel_seeds<F: Nearest>(
             .map(|(block, found)| {
                 let mut rng = seed.named("k-means‖ rounds").indexed(round).indexed(block).rng();
                 let rows = (block * BLOCK..).zip(found);
-                rows.filter(|&(row, found)| rng.random::<f64>() < scale * mass((row, found))).map(|(row, _)| row).collect()
+                rows.filter(|&(row, found)| rng.random::<f64>() < scale * mass((row, found)))
+                    .map(|(row, _)| row)
+                    .collect()
             })
             .collect();
         let first = chosen.len();
@@ -62,7 +64,8 @@ pub(super) fn parallel_seeds<F: Nearest>(
     found.iter().enumerate().for_each(|(row, found)| masses[found.candidate as usize] += weight(row));
     let mut rows: Vec<usize> = if chosen.len() > k {
         let candidates = x.select(Axis(0), &chosen);
-        let kept = seeds(&candidates, Some(&masses), k, greedy_trials(k), seed.named("k-means‖ among candidates"));
+        let kept =
+            seeds(&candidates, Some(&masses), k, greedy_trials(k), seed.named("k-means‖ among candidates"));
         kept.into_iter().map(|c| chosen[c]).collect()
     } else {
         chosen

@@ -14,7 +14,8 @@
 use super::algorithm::Algorithm;
 use super::lloyd::Lloyd;
 use super::model::{CentroidSpec, KMeansModel};
-use super::{Init, best_of, check_counts};
+use super::restarts::Starts;
+use super::{Init, check_counts};
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis};
 use serde::{Deserialize, Serialize};
 use unsup_core::estimator::Fit;
@@ -124,19 +125,31 @@ impl SphericalKMeans {
     ) -> Result<SphericalKMeansModel<F>> {
         validate::table(x, "x")?;
         let (n, d) = x.dim();
-        check_counts("spherical k-means", n, self.clusters, self.restarts, self.max_iterations, self.tolerance)?;
+        check_counts(
+            "spherical k-means",
+            n,
+            self.clusters,
+            self.restarts,
+            self.max_iterations,
+            self.tolerance,
+        )?;
         self.init.check(self.clusters, d)?;
         let init = match &self.init {
             Init::Centroids(centroids) => Init::Centroids(directions(centroids)?),
             init => init.clone(),
         };
         let (x, origin) = (directions(x)?, vec![F::zero(); d]);
-        let mut lloyd = Lloyd::new(&x, weights, &origin, self.clusters, Algorithm::Auto, true);
         let task = "spherical k-means";
-        let (tolerance, seed) = (self.tolerance / d as f64, self.seed.named(task));
-        let start = |restart| init.centroids(&x, weights, &origin, self.clusters, seed.indexed(restart));
-        let restarts = if matches!(init, Init::Centroids(_)) { 1 } else { self.restarts };
-        let run = best_of(restarts, task, self.max_iterations, tolerance, &mut lloyd, start, observer)?;
+        let seed = self.seed.named(task);
+        let starts = Starts {
+            task,
+            restarts: if matches!(init, Init::Centroids(_)) { 1 } else { self.restarts },
+            max_iterations: self.max_iterations,
+            tolerance: self.tolerance / d as f64,
+            lloyd: &|| Lloyd::new(&x, weights, &origin, self.clusters, Algorithm::Auto, true),
+            centroids: &|start| init.centroids(&x, weights, &origin, self.clusters, seed.indexed(start)),
+        };
+        let run = starts.best(n * d * self.clusters, observer)?;
         Ok(KMeansModel::of_run(self.clone(), Array1::from(origin), run))
     }
 }

@@ -2,4 +2,6 @@
 
 mod kmeans;
 mod kmeans_bounds;
+mod kmeans_family;
 mod kmeans_oracle;
+mod kmedoids;

@@ -140,8 +140,11 @@ macro_rules! kernel {
                     Best::<S, R, SECOND>::search(simd, candidates, rows, labels, leads);
                 }
                 let leads = leads.into_remainder();
-                for (i, (row, label)) in
-                    rows.remainder().chunks_exact(width).zip(labels.into_remainder().chunks_mut(1)).enumerate()
+                for (i, (row, label)) in rows
+                    .remainder()
+                    .chunks_exact(width)
+                    .zip(labels.into_remainder().chunks_mut(1))
+                    .enumerate()
                 {
                     let lead = &mut leads[lead * i..lead * (i + 1)];
                     Best::<S, 1, SECOND>::search(simd, candidates, row, label, lead);
@@ -161,17 +164,26 @@ macro_rules! kernel {
         impl<S: Simd, const R: usize, const SECOND: bool> Best<S, R, SECOND> {
             /// R rows against all candidates.
             #[inline(always)]
-            fn search(simd: S, candidates: &Candidates<$float>, rows: &[$float], labels: &mut [u32], leads: &mut [$float]) {
+            fn search(
+                simd: S,
+                candidates: &Candidates<$float>,
+                rows: &[$float],
+                labels: &mut [u32],
+                leads: &mut [$float],
+            ) {
                 let width = candidates.width;
                 let x: [&[$float]; R] = std::array::from_fn(|r| &rows[r * width..(r + 1) * width]);
                 let lowest = simd.$splat($float::NEG_INFINITY);
-                let mut best = Self { scores: [lowest; R], from: [simd.$splat(0.0); R], seconds: [lowest; R] };
+                let mut best =
+                    Self { scores: [lowest; R], from: [simd.$splat(0.0); R], seconds: [lowest; R] };
                 let offsets = S::$simd(&candidates.offsets).0;
                 let packed = S::$simd(&candidates.packed).0;
                 // two registers at a time, and the last alone when they are odd in number
                 let pairs = offsets.len() / 2;
                 let (packed, last) = packed.split_at(pairs * 2 * width);
-                for (b, (packed, offsets)) in packed.chunks_exact(2 * width).zip(offsets.chunks_exact(2)).enumerate() {
+                for (b, (packed, offsets)) in
+                    packed.chunks_exact(2 * width).zip(offsets.chunks_exact(2)).enumerate()
+                {
                     best.block::<2>(simd, &x, packed, offsets, 2 * b);
                 }
                 if offsets.len() % 2 == 1 {
@@ -331,15 +343,43 @@ macro_rules! kernel {
 mod single {
     use super::*;
     kernel!(
-        f32, f32s, F32_LANES, splat_f32s, sub_f32s, mul_add_f32s, min_f32s, max_f32s, equal_f32s, greater_than_f32s,
-        select_f32s, reduce_min_f32s, reduce_max_f32s, as_simd_f32s, Search, Distances
+        f32,
+        f32s,
+        F32_LANES,
+        splat_f32s,
+        sub_f32s,
+        mul_add_f32s,
+        min_f32s,
+        max_f32s,
+        equal_f32s,
+        greater_than_f32s,
+        select_f32s,
+        reduce_min_f32s,
+        reduce_max_f32s,
+        as_simd_f32s,
+        Search,
+        Distances
     );
 }
 mod double {
     use super::*;
     kernel!(
-        f64, f64s, F64_LANES, splat_f64s, sub_f64s, mul_add_f64s, min_f64s, max_f64s, equal_f64s, greater_than_f64s,
-        select_f64s, reduce_min_f64s, reduce_max_f64s, as_simd_f64s, Search, Distances
+        f64,
+        f64s,
+        F64_LANES,
+        splat_f64s,
+        sub_f64s,
+        mul_add_f64s,
+        min_f64s,
+        max_f64s,
+        equal_f64s,
+        greater_than_f64s,
+        select_f64s,
+        reduce_min_f64s,
+        reduce_max_f64s,
+        as_simd_f64s,
+        Search,
+        Distances
     );
 }
 

@@ -49,7 +49,9 @@ impl<F: Float, I: Iterator<Item = usize>> pulp::WithSimd for Centre<'_, F, I> {
         for (row, out) in rows.zip(tile.chunks_exact_mut(d.max(1))) {
             let subtract = |((out, &v), &m): ((&mut F, &F), &F)| *out = v - m;
             match x.as_slice() {
-                Some(values) => out.iter_mut().zip(&values[row * d..(row + 1) * d]).zip(shift).for_each(subtract),
+                Some(values) => {
+                    out.iter_mut().zip(&values[row * d..(row + 1) * d]).zip(shift).for_each(subtract)
+                }
                 None => out.iter_mut().zip(x.row(row)).zip(shift).for_each(subtract),
             }
         }
