@@ -50,7 +50,7 @@ impl<F: Float, I: Iterator<Item = usize>> pulp::WithSimd for Centre<'_, F, I> {
             let subtract = |((out, &v), &m): ((&mut F, &F), &F)| *out = v - m;
             match x.as_slice() {
                 Some(values) => {
-                    out.iter_mut().zip(&values[row * d..(row + 1) * d]).zip(shift).for_each(subtract)
+                    out.iter_mut().zip(&values[row * d..(row + 1) * d]).zip(shift).for_each(subtract);
                 }
                 None => out.iter_mut().zip(x.row(row)).zip(shift).for_each(subtract),
             }
