@@ -3,5 +3,6 @@
 mod kmeans;
 mod kmeans_bounds;
 mod kmeans_family;
+mod kmeans_invariants;
 mod kmeans_oracle;
 mod kmedoids;
