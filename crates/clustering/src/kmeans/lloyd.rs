@@ -71,7 +71,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
             weights,
             shift,
             clusters,
-            labels: vec![0; n],
+            labels: Vec::new(),
             changed: n,
             chunks: chunks(n, count).into_iter().map(|rows| Chunk::new(rows, clusters, d)).collect(),
             unit,
@@ -96,7 +96,8 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         observer: &mut dyn Observer,
     ) -> Run<F> {
         let mut history = History::new();
-        self.labels.fill(NONE);
+        self.labels.clear();
+        self.labels.resize(self.x.nrows(), NONE);
         self.changed = self.labels.len();
         if let Some(bounds) = &mut self.bounds {
             bounds.movement = Movement::new();
@@ -127,7 +128,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         if !labels_fit_centroids {
             inertia = self.expectation(&centroids).inertia;
         }
-        Run { centroids, labels: self.labels.clone(), inertia, history }
+        Run { centroids, labels: std::mem::take(&mut self.labels), inertia, history }
     }
 
     /// The E step, with bounds where they pay.

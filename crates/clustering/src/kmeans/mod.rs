@@ -10,8 +10,9 @@
 //! columns have different units (scale them first): it will cut such groups along straight
 //! lines between centroids, whatever the data say.
 //!
-//! Cost: n·k·d multiply-adds an iteration, usually 10–100 iterations; memory beside the data: the
-//! labels and a few k × d sums. Rows are moved near the origin on the fly, sums are accumulated in
+//! Cost: n·k·d multiply-adds an iteration at most, usually 10–100 iterations; where groups are apart, bounds on the distances
+//! ([`Algorithm`]) spare most of them without changing a bit of the result. Memory beside the data: the labels, two numbers a row when
+//! there are bounds, and a few k × d sums. Rows are moved near the origin on the fly, sums are accumulated in
 //! `f64` over fixed chunks: data at 10⁸ from the origin give the clusters they would give near it,
 //! and the result has the same bits on any number of threads.
 //!
@@ -21,6 +22,7 @@
 
 mod algorithm;
 pub mod bisecting;
+mod bisecting_model;
 mod bounds;
 mod chunk;
 mod init;
@@ -35,7 +37,8 @@ mod seeding;
 pub mod spherical;
 
 pub use algorithm::Algorithm;
-pub use bisecting::{BisectingKMeans, BisectingKMeansModel, Cut};
+pub use bisecting::{BisectingKMeans, Cut};
+pub use bisecting_model::BisectingKMeansModel;
 pub use init::Init;
 pub use mini_batch::MiniBatchKMeans;
 pub use mini_batch_model::MiniBatchKMeansModel;

@@ -31,7 +31,13 @@ impl Dissimilarity {
         let d = a.ncols();
         let (a, b) = (a.as_slice().unwrap_or_default(), b.as_slice().unwrap_or_default());
         let count = b.len() / d.max(1);
-        let mut table = vec![F::zero(); a.len() / d.max(1) * count];
+        let rows = a.len() / d.max(1);
+        let mut table: Vec<F> = Vec::new();
+        if rows.checked_mul(count).is_none_or(|pairs| table.try_reserve_exact(pairs).is_err()) {
+            let problem = format!("{rows} × {count} dissimilarities do not fit into memory");
+            return Err(Error::Numerical { method: "k-medoids", problem });
+        }
+        table.resize(rows * count, F::zero());
         table.par_chunks_mut(count.max(1)).zip(a.par_chunks(d.max(1))).for_each(|(out, row)| {
             Arch::new().dispatch(FromRow { dissimilarity: self, row, others: b, out });
         });

@@ -220,7 +220,7 @@ impl KMedoids {
 /// # Errors
 /// [`Error::Empty`], [`Error::NonFinite`] (with row and column); [`Error::TooFewRows`] when k > n; [`Error::Parameter`] for a
 /// hyper-parameter out of range; [`Error::Shape`] and [`Error::Value`] for first medoids that are not k different rows;
-/// [`Error::Numerical`] when a dissimilarity overflows; [`Error::Value`] for a row of zeros under the cosine.
+/// [`Error::Numerical`] when a dissimilarity overflows or all pairs do not fit into memory; [`Error::Value`] for a row of zeros under the cosine.
 impl<F: Nearest> Fit<ArrayRef2<F>> for KMedoids {
     type Model = KMedoidsModel<F>;
 
