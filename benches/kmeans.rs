@@ -41,9 +41,12 @@ fn algorithms(c: &mut Criterion) {
         let x = blobs(n, d, k);
         for algorithm in [Algorithm::Lloyd, Algorithm::Hamerly, Algorithm::Yinyang, Algorithm::Auto] {
             let spec = KMeans::new(k).init(Init::Random).algorithm(algorithm).tolerance(0.0).seed(1);
-            group.bench_function(BenchmarkId::new(format!("{algorithm:?}"), format!("{n}x{d}, k={k}")), |b| {
-                b.iter(|| spec.fit(black_box(&x)).map(|m| m.inertia()));
-            });
+            group.bench_function(
+                BenchmarkId::new(format!("{algorithm:?}"), format!("{n}x{d}, k={k}")),
+                |b| {
+                    b.iter(|| spec.fit(black_box(&x)).map(|m| m.inertia()));
+                },
+            );
         }
     }
     group.finish();
