@@ -126,7 +126,7 @@ def main():
     unknown = [g for g in arguments.groups if g not in known]
     if unknown:
         parser.error(f"no group {unknown[0]}; there are {', '.join(known)}")
-    ours = Process(arguments.ours)
+    ours = common.OURS = Process(arguments.ours)
     if arguments.rust.exists():
         common.LINFA = Process(arguments.rust)
     figures, failed = {}, False

@@ -1,9 +1,9 @@
-"""k-means: 20 Lloyd iterations from given centroids, and greedy k-means++ alone."""
+"""k-means: 20 Lloyd iterations from given centroids, runs to convergence, and greedy k-means++ alone."""
 import warnings
 
 import numpy as np
 
-from common import Workload, blobs, linfa, mnist, saved, timed
+from common import Workload, blobs, linfa, mnist, ours, saved, timed
 
 SHAPES = [("mnist", None, 10), ("blobs_200k_32", (200_000, 32), 100), ("blobs_1m_16", (1_000_000, 16), 256),
           ("blobs_100k_128", (100_000, 128), 1000)]
@@ -51,6 +51,29 @@ def lloyd(name, shape, k):
     return make
 
 
+def converged(name, shape, k, rival):
+    """Ours with the automatic algorithm against our own Lloyd, or against scikit-learn's elkan, to convergence."""
+
+    def make(folder, data):
+        x, path = load(folder, data, name, shape, k)
+        start, start_path = saved(folder, f"start_{name}", lambda: x[np.random.default_rng(1).choice(len(x), k, False)])
+        job = {"work": "converged", "x": path, "start": start_path, "algorithm": "auto"}
+
+        def elkan():
+            from sklearn.cluster import KMeans
+
+            spec = KMeans(len(start), init=start, n_init=1, max_iter=1000, tol=0, algorithm="elkan")
+            seconds, model = timed(lambda: spec.fit(x))
+            return seconds, float(model.inertia_)
+
+        peers = {"ours, Lloyd": ours({**job, "algorithm": "lloyd"})} if rival == "lloyd" else {"scikit-learn elkan": elkan}
+        return Workload(f"converged_{name}_{rival}", f"to convergence, automatic algorithm, {len(x):,} × {x.shape[1]}, k = {k}", job,
+                        peers, "memory bandwidth", tolerance=5e-3)
+
+    make.title = f"to convergence, {name}, k = {k}, against {rival}"
+    return make
+
+
 def seeding(name, shape, k):
     def make(folder, data):
         from sklearn.cluster import kmeans_plusplus
@@ -73,4 +96,10 @@ def seeding(name, shape, k):
     return make
 
 
-WORKLOADS = [lloyd(*s) for s in SHAPES] + [seeding(*s) for s in SHAPES]
+BLOBS = [s for s in SHAPES if s[1] is not None]
+WORKLOADS = (
+    [lloyd(*s) for s in SHAPES]
+    + [converged(*s, "lloyd") for s in BLOBS]
+    + [converged(*s, "elkan") for s in BLOBS if s[2] < 256]  # elkan takes minutes on the others
+    + [seeding(*s) for s in SHAPES]
+)

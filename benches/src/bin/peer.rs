@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use unsup::clustering::kmeans::{Init, greedy_kmeans_plus_plus};
+use unsup::clustering::kmeans::{Algorithm, Init, greedy_kmeans_plus_plus};
 use unsup::core::Float;
 use unsup::core::data::npy;
 use unsup::decomposition::Route;
@@ -25,6 +25,8 @@ type Failure = Box<dyn std::error::Error>;
 enum Job {
     /// `iterations` of Lloyd from the given centroids
     Lloyd { x: String, start: String, iterations: usize },
+    /// k-means from the given centroids to convergence
+    Converged { x: String, start: String, algorithm: String },
     /// greedy k-means++ alone
     Seeding { x: String, k: usize, seed: u64 },
     /// PCA by one route
@@ -98,7 +100,19 @@ fn run(job: &Job, State { arrays, doubles, networks }: &mut State) -> Result<(f6
             let start = arrays.get(start)?.mapv(f64::from);
             let spec = KMeans::new(start.nrows())
                 .init(Init::Centroids(start))
+                .algorithm(Algorithm::Lloyd)
                 .max_iterations(*iterations)
+                .tolerance(0.0);
+            let x = arrays.get(x)?;
+            let (seconds, model) = timed(|| spec.fit(x))?;
+            Ok((seconds, model.inertia()))
+        }
+        Job::Converged { x, start, algorithm } => {
+            let start = arrays.get(start)?.mapv(f64::from);
+            let spec = KMeans::new(start.nrows())
+                .init(Init::Centroids(start))
+                .algorithm(if algorithm == "lloyd" { Algorithm::Lloyd } else { Algorithm::Auto })
+                .max_iterations(1000)
                 .tolerance(0.0);
             let x = arrays.get(x)?;
             let (seconds, model) = timed(|| spec.fit(x))?;

@@ -3,6 +3,10 @@
 //! | method | spec | when |
 //! | --- | --- | --- |
 //! | [k-means](kmeans) | [`KMeans`] | compact groups of similar size, any number of rows |
+//! | [spherical k-means](kmeans::spherical) | [`SphericalKMeans`] | direction counts, length does not: text, embeddings |
+//! | [mini-batch k-means](kmeans::mini_batch) | [`MiniBatchKMeans`] | streams, more rows than memory |
+//! | [bisecting k-means](kmeans::bisecting) | [`BisectingKMeans`] | a hierarchy, or very many clusters |
+//! | [k-medoids](kmedoids) | [`KMedoids`] | any dissimilarity, centres that are rows, outliers; up to some 10⁴ rows |
 //! | [Gaussian mixture](mixture) | [`GaussianMixture`] | elongated, overlapping or unequal groups; a density |
 //! | [Bayesian mixture](mixture) | [`BayesianGaussianMixture`] | the same with an unknown number of groups |
 //!
@@ -24,9 +28,14 @@
 //! [`Predict`]: unsup_core::estimator::Predict
 
 pub mod kmeans;
+pub mod kmedoids;
 pub mod mixture;
 
-pub use kmeans::{Init, KMeans, KMeansModel};
+pub use kmeans::{
+    Algorithm, BisectingKMeans, BisectingKMeansModel, Cut, Init, KMeans, KMeansModel, MiniBatchKMeans,
+    MiniBatchKMeansModel, SphericalKMeans, SphericalKMeansModel,
+};
+pub use kmedoids::{Dissimilarity, KMedoids, KMedoidsModel, MedoidInit};
 pub use mixture::{
     BayesianGaussianMixture, BayesianGaussianMixtureModel, Covariance, GaussianMixture, GaussianMixtureModel,
     WeightPrior,

@@ -1,11 +1,12 @@
-//! The first centroids: greedy k-means++, random rows, or given ones.
+//! The first centroids: k-means++, k-means‖, random rows, or given ones.
 
-use super::seeding::greedy_seeds;
+use super::parallel::parallel_seeds;
+use super::seeding::{greedy_trials, seeds};
 use ndarray::{Array2, ArrayRef2};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use unsup_core::Seed;
 use unsup_core::math::{Nearest, centred_tile};
+use unsup_core::{Error, Result, Seed, validate};
 
 /// How k-means chooses its first centroids.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -15,6 +16,18 @@ pub enum Init {
     /// proportional to their squared distance from the seeds so far. k passes over the data.
     #[default]
     KMeansPlusPlus,
+    /// k-means++ with one draw a seed, the algorithm of which Arthur & Vassilvitskii 2007 prove that the expected
+    /// inertia is within 8·(2 + ln k) of the optimum. k passes over the data.
+    PlainKMeansPlusPlus,
+    /// k-means‖ (Bahmani et al. 2012): in each of a few rounds every row becomes a candidate with a probability
+    /// proportional to its squared distance from the candidates so far; the candidates, weighted by the rows they are
+    /// nearest to, are then seeded by k-means++. Few passes over the data, for large k.
+    KMeansParallel {
+        /// How many rounds; 5 are enough in the paper. At least 1.
+        rounds: usize,
+        /// How many candidates a round is to find, as a multiple of k; 2 in the paper. More than 0.
+        oversampling: f64,
+    },
     /// k distinct rows, drawn with probability proportional to their weights.
     Random,
     /// These centroids. `[k, d]`
@@ -22,6 +35,30 @@ pub enum Init {
 }
 
 impl Init {
+    /// k-means‖ with the five rounds and the oversampling of 2 of the paper.
+    pub const PARALLEL: Init = Init::KMeansParallel { rounds: 5, oversampling: 2.0 };
+
+    /// Whether it can give k centroids of d coordinates.
+    pub(super) fn check(&self, k: usize, d: usize) -> Result<()> {
+        match self {
+            Init::KMeansParallel { rounds: 0, .. } => Err(Error::parameter("rounds", 0, "at least 1")),
+            Init::KMeansParallel { oversampling, .. }
+                if !(oversampling.is_finite() && *oversampling > 0.0) =>
+            {
+                Err(Error::parameter("oversampling", oversampling, "a finite number above 0"))
+            }
+            Init::Centroids(centroids) => {
+                validate::table(centroids, "initial centroids")?;
+                if centroids.dim() == (k, d) {
+                    return Ok(());
+                }
+                let found = format!("{} × {}", centroids.nrows(), centroids.ncols());
+                Err(Error::shape("initial centroids", format!("{k} × {d}"), found))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The centroids relative to `shift`, row after row.
     pub(super) fn centroids<F: Nearest>(
         &self,
@@ -32,7 +69,11 @@ impl Init {
         seed: Seed,
     ) -> Vec<F> {
         let rows = match self {
-            Init::KMeansPlusPlus => greedy_seeds(x, weights, k, seed),
+            Init::KMeansPlusPlus => seeds(x, weights, k, greedy_trials(k), seed),
+            Init::PlainKMeansPlusPlus => seeds(x, weights, k, 1, seed),
+            Init::KMeansParallel { rounds, oversampling } => {
+                parallel_seeds(x, weights, shift, k, *rounds, *oversampling, seed)
+            }
             Init::Random => random_rows(x.nrows(), weights, k, seed),
             Init::Centroids(centroids) => {
                 let centred = |row: ndarray::ArrayView1<'_, f64>| -> Vec<F> {

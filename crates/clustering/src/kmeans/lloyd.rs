@@ -4,11 +4,14 @@
 //! sums while it is still in the cache, so each row is read from memory once an iteration. Chunks
 //! have sums of their own, merged in their order.
 
+use super::algorithm::{Algorithm, Plan, Touched};
+use super::bounds::{Buffers, NONE, Rows, Search};
+use super::chunk::Chunk;
+use super::movement::{Movement, apart};
 use ndarray::ArrayRef2;
-use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
-use std::ops::{ControlFlow, Range};
-use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile, chunks, squared_distance};
+use std::ops::ControlFlow;
+use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile, chunks};
 use unsup_core::observe::{Event, History, Observer, Stop};
 
 /// One start, from its first centroids to its end.
@@ -28,24 +31,26 @@ pub(super) struct Lloyd<'a, F> {
     shift: &'a [F],
     clusters: usize,
     labels: Vec<u32>,
+    /// how many labels the last pass changed
+    changed: usize,
     chunks: Vec<Chunk>,
+    bounds: Option<Bounds<F>>,
+    /// whether centroids are brought back to the unit sphere
+    unit: bool,
 }
 
-/// What one chunk of rows contributes.
-struct Chunk {
-    rows: Range<usize>,
-    /// Σ w·x of each cluster `[k, d]`
-    sums: Vec<f64>,
-    /// Σ w of each cluster `[k]`
-    weights: Vec<f64>,
-    inertia: f64,
-    changed: bool,
+/// The bounds of all rows, see [`bounds`](super::bounds).
+struct Bounds<F> {
+    upper: Vec<F>,
+    lower: Vec<F>,
+    movement: Movement<F>,
+    plan: Plan,
 }
 
 /// What a pass over all rows found.
 struct Pass {
     inertia: f64,
-    changed: bool,
+    changed: usize,
 }
 
 impl<'a, F: Nearest> Lloyd<'a, F> {
@@ -54,25 +59,28 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         weights: Option<&'a [f64]>,
         shift: &'a [F],
         clusters: usize,
+        algorithm: Algorithm,
+        unit: bool,
     ) -> Self {
         let (n, d) = x.dim();
         // The sums of all chunks together stay a fraction of the data, yet there are chunks
         // enough for many threads. A function of n and k alone: see `chunks`.
-        let count = (n / (40 * clusters)).clamp(8, 128);
-        let chunk = |rows| Chunk {
-            rows,
-            sums: vec![0.0; clusters * d],
-            weights: vec![0.0; clusters],
-            inertia: 0.0,
-            changed: false,
-        };
+        let count = (n / (40 * clusters)).clamp(4, 128);
         Lloyd {
             x,
             weights,
             shift,
             clusters,
-            labels: vec![0; n],
-            chunks: chunks(n, count).into_iter().map(chunk).collect(),
+            labels: Vec::new(),
+            changed: n,
+            chunks: chunks(n, count).into_iter().map(|rows| Chunk::new(rows, clusters, d)).collect(),
+            unit,
+            bounds: (algorithm != Algorithm::Lloyd).then(|| Bounds {
+                upper: vec![F::zero(); n],
+                lower: vec![F::zero(); n],
+                movement: Movement::new(),
+                plan: Plan::new(algorithm, n, d, clusters),
+            }),
         }
     }
 
@@ -82,25 +90,31 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
     pub(super) fn run(
         &mut self,
         mut centroids: Vec<F>,
+        task: &str,
         max_iterations: usize,
         tolerance: f64,
         observer: &mut dyn Observer,
     ) -> Run<F> {
         let mut history = History::new();
-        self.labels.fill(u32::MAX);
+        self.labels.clear();
+        self.labels.resize(self.x.nrows(), NONE);
+        self.changed = self.labels.len();
+        if let Some(bounds) = &mut self.bounds {
+            bounds.movement = Movement::new();
+        }
         let mut inertia = f64::INFINITY;
         let mut labels_fit_centroids = false;
         for iteration in 1..=max_iterations {
-            let pass = self.assign(&centroids);
+            let pass = self.expectation(&centroids);
             inertia = pass.inertia;
             history.record(inertia, &[]);
-            let event = Event::Progress { task: "k-means", done: iteration, objective: inertia, terms: &[] };
+            let event = Event::Progress { task, done: iteration, objective: inertia, terms: &[] };
             if observer.observe(&event) == ControlFlow::Break(()) {
                 history.finish(Stop::Interrupted);
                 labels_fit_centroids = true;
                 break;
             }
-            if !pass.changed {
+            if pass.changed == 0 {
                 history.finish(Stop::Converged);
                 labels_fit_centroids = true;
                 break;
@@ -112,13 +126,66 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
             }
         }
         if !labels_fit_centroids {
-            inertia = self.assign(&centroids).inertia;
+            inertia = self.expectation(&centroids).inertia;
         }
-        Run { centroids, labels: self.labels.clone(), inertia, history }
+        Run { centroids, labels: std::mem::take(&mut self.labels), inertia, history }
+    }
+
+    /// The E step, with bounds where they pay.
+    fn expectation(&mut self, centroids: &[F]) -> Pass {
+        if self.bounds.as_mut().is_some_and(|bounds| bounds.plan.bounded(self.changed)) {
+            self.assign_in_doubt(centroids);
+        } else {
+            self.assign(centroids);
+            if let Some(bounds) = &mut self.bounds {
+                bounds.movement.forget();
+            }
+        }
+        self.changed = self.chunks.iter().map(|c| c.changed).sum();
+        Pass { inertia: self.chunks.iter().flat_map(|c| &c.inertia).sum(), changed: self.changed }
+    }
+
+    /// The E step, for the rows whose label may have changed.
+    fn assign_in_doubt(&mut self, centroids: &[F]) {
+        let d = self.x.ncols();
+        if let Some(Bounds { upper, lower, movement, plan }) = &mut self.bounds {
+            movement.update(centroids, d, plan.groups());
+            let candidates = Candidates::pack(centroids, d);
+            let search = Search {
+                x: self.x,
+                weights: self.weights,
+                shift: self.shift,
+                centroids,
+                candidates: &candidates,
+                movement,
+                apart: &apart(centroids, &candidates, d),
+            };
+            let (mut labels, mut upper, mut lower) = (&mut self.labels[..], &mut upper[..], &mut lower[..]);
+            let mut work = Vec::with_capacity(self.chunks.len());
+            for chunk in &mut self.chunks {
+                let (range, length) = (chunk.rows.clone(), chunk.rows.len());
+                work.push((
+                    chunk,
+                    Rows {
+                        range,
+                        labels: labels.split_off_mut(..length).unwrap_or_default(),
+                        upper: upper.split_off_mut(..length).unwrap_or_default(),
+                        lower: lower.split_off_mut(..length).unwrap_or_default(),
+                    },
+                ));
+            }
+            let touched = work
+                .into_par_iter()
+                .map_init(Buffers::default, |buffers, (chunk, rows)| search.pass(chunk, rows, buffers));
+            let touched = touched.reduce(Touched::default, |a, b| a + b);
+            if !movement.fresh {
+                plan.learn(touched);
+            }
+        }
     }
 
     /// The E step: each row to its nearest centroid; sums, weights and inertia of each cluster on the way.
-    fn assign(&mut self, centroids: &[F]) -> Pass {
+    fn assign(&mut self, centroids: &[F]) {
         let (x, shift, weights, d) = (self.x, self.shift, self.weights, self.x.ncols());
         let candidates = Candidates::pack(centroids, d);
         let mut labels = &mut self.labels[..];
@@ -131,25 +198,21 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         work.into_par_iter().for_each_init(
             || (Vec::new(), [0; ROW_TILE]),
             |(tile, nearest), (chunk, labels)| {
-                chunk.sums.fill(0.0);
-                chunk.weights.fill(0.0);
-                (chunk.inertia, chunk.changed) = (0.0, false);
+                chunk.reset();
                 for (t, labels) in labels.chunks_mut(ROW_TILE).enumerate() {
                     let start = chunk.rows.start + t * ROW_TILE;
                     centred_tile(x, start..start + labels.len(), shift, tile);
                     let nearest = &mut nearest[..labels.len()];
                     candidates.nearest(tile, nearest);
-                    chunk.changed |= *labels != *nearest;
+                    chunk.changed += labels.iter().zip(&*nearest).filter(|(old, new)| old != new).count();
                     labels.copy_from_slice(nearest);
-                    let weights = weights.map(|w| &w[start..start + labels.len()]);
-                    pulp::Arch::new().dispatch(Accumulate { chunk, tile, labels, weights, centroids });
+                    match weights {
+                        Some(weights) => chunk.add(tile, labels, |i| weights[start + i], centroids),
+                        None => chunk.add(tile, labels, |_| 1.0, centroids),
+                    }
                 }
             },
         );
-        Pass {
-            inertia: self.chunks.iter().map(|c| c.inertia).sum(),
-            changed: self.chunks.iter().any(|c| c.changed),
-        }
     }
 
     /// The M step: each centroid to the mean of its rows, an empty one to the row farthest from
@@ -167,9 +230,11 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         let mut moved = 0.0;
         for (c, centroid) in centroids.chunks_exact_mut(d).enumerate() {
             // a cluster that stayed empty keeps its centroid
-            if weights[c] > 0.0 {
-                for (value, sum) in centroid.iter_mut().zip(&sums[c * d..]) {
-                    let mean = F::of(sum / weights[c]);
+            let sum = &sums[c * d..(c + 1) * d];
+            let norm = if self.unit { sum.iter().map(|s| s * s).sum::<f64>().sqrt() } else { weights[c] };
+            if norm > 0.0 {
+                for (value, sum) in centroid.iter_mut().zip(sum) {
+                    let mean = F::of(sum / norm);
                     moved += (mean - *value).f64().powi(2);
                     *value = mean;
                 }
@@ -212,34 +277,5 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
             weights[cluster] = weight;
         }
         !far.is_empty()
-    }
-}
-
-/// Adds the rows of a tile to their clusters' sums and to the inertia.
-struct Accumulate<'a, F> {
-    chunk: &'a mut Chunk,
-    tile: &'a [F],
-    labels: &'a [u32],
-    weights: Option<&'a [f64]>,
-    centroids: &'a [F],
-}
-
-impl<F: Nearest> WithSimd for Accumulate<'_, F> {
-    type Output = ();
-
-    /// Plain loops, compiled for the instruction set at hand. Sums over rows are in `f64`, since they are
-    /// long.
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Accumulate { chunk, tile, labels, weights, centroids } = self;
-        let d = tile.len() / labels.len();
-        for (i, (row, &label)) in tile.chunks_exact(d).zip(labels).enumerate() {
-            let weight = weights.map_or(1.0, |w| w[i]);
-            let at = label as usize * d;
-            let centroid = &centroids[at..at + d];
-            chunk.sums[at..at + d].iter_mut().zip(row).for_each(|(sum, x)| *sum += weight * x.f64());
-            chunk.inertia += weight * squared_distance(row, centroid).f64();
-            chunk.weights[label as usize] += weight;
-        }
     }
 }

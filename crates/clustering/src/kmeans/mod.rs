@@ -10,8 +10,9 @@
 //! columns have different units (scale them first): it will cut such groups along straight
 //! lines between centroids, whatever the data say.
 //!
-//! Cost: n·k·d multiply-adds an iteration, usually 10–100 iterations; memory beside the data: the
-//! labels and a few k × d sums. Rows are moved near the origin on the fly, sums are accumulated in
+//! Cost: n·k·d multiply-adds an iteration at most, usually 10–100 iterations; where groups are apart, bounds on the distances
+//! ([`Algorithm`]) spare most of them without changing a bit of the result. Memory beside the data: the labels, two numbers a row when
+//! there are bounds, and a few k × d sums. Rows are moved near the origin on the fly, sums are accumulated in
 //! `f64` over fixed chunks: data at 10⁸ from the origin give the clusters they would give near it,
 //! and the result has the same bits on any number of threads.
 //!
@@ -19,21 +20,39 @@
 //! Vassilvitskii, *k-means++: the advantages of careful seeding*, SODA 2007 (the greedy variant of
 //! its section 5, as in scikit-learn). Stopping rule and default tolerance are scikit-learn's.
 
+mod algorithm;
+pub mod bisecting;
+mod bisecting_model;
+mod bounds;
+mod chunk;
 mod init;
 mod lloyd;
+pub mod mini_batch;
+mod mini_batch_model;
 mod model;
+mod movement;
+mod parallel;
+mod restarts;
 mod seeding;
+pub mod spherical;
 
+pub use algorithm::Algorithm;
+pub use bisecting::{BisectingKMeans, Cut};
+pub use bisecting_model::BisectingKMeansModel;
 pub use init::Init;
-pub use model::KMeansModel;
+pub use mini_batch::MiniBatchKMeans;
+pub use mini_batch_model::MiniBatchKMeansModel;
+pub use model::{CentroidSpec, KMeansModel};
 pub use seeding::greedy_kmeans_plus_plus;
+pub use spherical::{SphericalKMeans, SphericalKMeansModel};
 
-use lloyd::{Lloyd, Run};
+use lloyd::Lloyd;
 use ndarray::{Array1, ArrayRef1, ArrayRef2};
+use restarts::Starts;
 use serde::{Deserialize, Serialize};
 use unsup_core::estimator::Fit;
 use unsup_core::math::{Moments, Nearest};
-use unsup_core::observe::{Event, Observer};
+use unsup_core::observe::Observer;
 use unsup_core::{Error, Result, Seed, validate};
 
 /// The hyper-parameters of k-means; see the [module](self).
@@ -51,6 +70,8 @@ use unsup_core::{Error, Result, Seed, validate};
 pub struct KMeans {
     clusters: usize,
     init: Init,
+    #[serde(default)]
+    algorithm: Algorithm,
     restarts: usize,
     max_iterations: usize,
     tolerance: f64,
@@ -64,6 +85,7 @@ impl KMeans {
         KMeans {
             clusters,
             init: Init::default(),
+            algorithm: Algorithm::default(),
             restarts: 1,
             max_iterations: 300,
             tolerance: 1e-4,
@@ -75,6 +97,13 @@ impl KMeans {
     #[must_use]
     pub fn init(mut self, init: Init) -> Self {
         self.init = init;
+        self
+    }
+
+    /// How rows are assigned: a matter of time, not of the result.
+    #[must_use]
+    pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.algorithm = algorithm;
         self
     }
 
@@ -125,33 +154,6 @@ impl KMeans {
         self.run(x, Some(&weights.iter().map(|w| w.f64()).collect::<Vec<_>>()), observer)
     }
 
-    fn check<F: Nearest>(&self, x: &ArrayRef2<F>) -> Result<()> {
-        let (n, d) = x.dim();
-        if self.clusters == 0 || self.clusters > u32::MAX as usize / 2 {
-            return Err(Error::parameter("clusters", self.clusters, "at least 1 and at most 2³¹ − 1"));
-        }
-        if self.restarts == 0 {
-            return Err(Error::parameter("restarts", 0, "at least 1"));
-        }
-        if self.max_iterations == 0 {
-            return Err(Error::parameter("max_iterations", 0, "at least 1"));
-        }
-        if !(self.tolerance.is_finite() && self.tolerance >= 0.0) {
-            return Err(Error::parameter("tolerance", self.tolerance, "a finite number, at least 0"));
-        }
-        if n < self.clusters {
-            return Err(Error::TooFewRows { method: "k-means", needed: self.clusters, found: n });
-        }
-        if let Init::Centroids(centroids) = &self.init {
-            validate::table(centroids, "initial centroids")?;
-            if centroids.dim() != (self.clusters, d) {
-                let found = format!("{} × {}", centroids.nrows(), centroids.ncols());
-                return Err(Error::shape("initial centroids", format!("{} × {d}", self.clusters), found));
-            }
-        }
-        Ok(())
-    }
-
     fn run<F: Nearest>(
         &self,
         x: &ArrayRef2<F>,
@@ -159,36 +161,56 @@ impl KMeans {
         observer: &mut dyn Observer,
     ) -> Result<KMeansModel<F>> {
         let Moments { means, variances } = finite_moments(x)?;
-        self.check(x)?;
+        let (n, d) = x.dim();
+        check_counts("k-means", n, self.clusters, self.restarts, self.max_iterations, self.tolerance)?;
+        self.init.check(self.clusters, d)?;
         let shift: Vec<F> = means.iter().map(|&m| F::of(m)).collect();
         let tolerance = self.tolerance * variances.mean().unwrap_or(0.0);
         let restarts = if matches!(self.init, Init::Centroids(_)) { 1 } else { self.restarts };
-        let mut lloyd = Lloyd::new(x, weights, &shift, self.clusters);
-        let mut best: Option<Run<F>> = None;
-        for restart in 0..restarts {
-            let seed = self.seed.named("k-means").indexed(restart);
-            let start = self.init.centroids(x, weights, &shift, self.clusters, seed);
-            let _ = observer.observe(&Event::Started { task: "k-means", total: self.max_iterations });
-            let run = lloyd.run(start, self.max_iterations, tolerance, observer);
-            let stop = run.history.stop();
-            let _ = observer.observe(&Event::Finished { task: "k-means", stop });
-            if best.as_ref().is_none_or(|b| run.inertia < b.inertia) {
-                best = Some(run);
-            }
-            if stop == unsup_core::observe::Stop::Interrupted {
-                break;
-            }
-        }
-        let run = best.ok_or_else(|| Error::parameter("restarts", 0, "at least 1"))?;
-        Ok(KMeansModel::new(
-            self.clone(),
-            run.centroids,
-            Array1::from(shift),
-            run.labels.iter().map(|&l| l as usize).collect(),
-            run.inertia,
-            run.history,
-        ))
+        let seed = self.seed.named("k-means");
+        let starts = Starts {
+            task: "k-means",
+            restarts,
+            max_iterations: self.max_iterations,
+            tolerance,
+            lloyd: &|| Lloyd::new(x, weights, &shift, self.clusters, self.algorithm, false),
+            centroids: &|start| self.init.centroids(x, weights, &shift, self.clusters, seed.indexed(start)),
+        };
+        let run = starts.best(n * d * self.clusters, observer)?;
+        Ok(KMeansModel::of_run(self.clone(), Array1::from(shift), run))
     }
+}
+
+impl CentroidSpec for KMeans {
+    const MODEL: &'static str = "KMeansModel";
+}
+
+/// The hyper-parameters that all methods of this family share.
+fn check_counts(
+    method: &'static str,
+    rows: usize,
+    clusters: usize,
+    restarts: usize,
+    max_iterations: usize,
+    tolerance: f64,
+) -> Result<()> {
+    // the kernel counts registers of candidates in single precision
+    if clusters == 0 || clusters > 1 << 24 {
+        return Err(Error::parameter("clusters", clusters, "at least 1 and at most 2²⁴"));
+    }
+    if restarts == 0 {
+        return Err(Error::parameter("restarts", 0, "at least 1"));
+    }
+    if max_iterations == 0 {
+        return Err(Error::parameter("max_iterations", 0, "at least 1"));
+    }
+    if !(tolerance.is_finite() && tolerance >= 0.0) {
+        return Err(Error::parameter("tolerance", tolerance, "a finite number, at least 0"));
+    }
+    if rows < clusters {
+        return Err(Error::TooFewRows { method, needed: clusters, found: rows });
+    }
+    Ok(())
 }
 
 /// The moments of a valid table whose squared distances fit the element type.

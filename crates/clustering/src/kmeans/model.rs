@@ -1,18 +1,31 @@
-//! What k-means learned: the centroids, and the questions they answer.
+//! What k-means and its relatives learned: the centroids, and the questions they answer.
 
 use super::KMeans;
+use super::lloyd::Run;
+use super::spherical::directions;
 use ndarray::{Array1, Array2, ArrayRef2, Axis};
 use rayon::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use unsup_core::estimator::{AnomalyScore, Predict, Transform};
-use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile};
+use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile, squared_distance};
 use unsup_core::observe::History;
 use unsup_core::store::{Persist, Record};
 use unsup_core::{Result, validate};
 
-/// The centroids that [`KMeans`] found; see the [module](super).
+/// A spec whose model is a set of centroids.
+pub trait CentroidSpec: Clone + PartialEq + Serialize + DeserializeOwned {
+    /// The model's name in a file.
+    const MODEL: &'static str;
+    /// Whether rows count by their direction alone, that is, are divided by their norms.
+    const DIRECTIONS: bool = false;
+}
+
+/// The centroids that [`KMeans`] found, or one of its relatives with the spec `S`; see the [module](super).
 #[derive(Debug, Clone, PartialEq)]
-pub struct KMeansModel<F> {
-    spec: KMeans,
+pub struct KMeansModel<F, S = KMeans> {
+    spec: S,
     /// `[k, d]`, relative to the shift: the numbers that the kernel compares
     centred: Vec<F>,
     shift: Array1<F>,
@@ -22,9 +35,9 @@ pub struct KMeansModel<F> {
     history: History,
 }
 
-impl<F: Nearest> KMeansModel<F> {
+impl<F: Nearest, S: CentroidSpec> KMeansModel<F, S> {
     pub(super) fn new(
-        spec: KMeans,
+        spec: S,
         centred: Vec<F>,
         shift: Array1<F>,
         labels: Array1<usize>,
@@ -37,8 +50,13 @@ impl<F: Nearest> KMeansModel<F> {
         KMeansModel { spec, centred, shift, centroids, labels, inertia, history }
     }
 
+    pub(super) fn of_run(spec: S, shift: Array1<F>, run: Run<F>) -> Self {
+        let labels = run.labels.iter().map(|&l| l as usize).collect();
+        KMeansModel::new(spec, run.centroids, shift, labels, run.inertia, run.history)
+    }
+
     /// The spec it was fitted with.
-    pub fn spec(&self) -> &KMeans {
+    pub fn spec(&self) -> &S {
         &self.spec
     }
 
@@ -87,6 +105,7 @@ impl<F: Nearest> KMeansModel<F> {
                 found,
             ));
         }
+        let x = &*Self::rows(x)?;
         let candidates = self.candidates();
         let shift = self.shift.as_slice().unwrap_or_default();
         labels.par_chunks_mut(16 * ROW_TILE).enumerate().for_each_init(Vec::new, |tile, (c, labels)| {
@@ -99,13 +118,36 @@ impl<F: Nearest> KMeansModel<F> {
         Ok(())
     }
 
+    /// −Σ‖x − c‖² over the rows of x, each with its nearest centroid: more is better. In squared units of the data.
+    /// x: `[n, d]`.
+    ///
+    /// # Errors
+    /// As [`predict`](Predict::predict).
+    pub fn score(&self, x: &ArrayRef2<F>) -> Result<f64> {
+        Ok(-self.anomaly_score(x)?.sum())
+    }
+
+    /// The rows as they are compared with the centroids.
+    fn rows(x: &ArrayRef2<F>) -> Result<Cow<'_, ArrayRef2<F>>> {
+        if S::DIRECTIONS { Ok(Cow::Owned(directions(x)?)) } else { Ok(Cow::Borrowed(x)) }
+    }
+
+    /// The centroids relative to the shift, row after row.
+    pub(super) fn centred(&self) -> &[F] {
+        &self.centred
+    }
+
+    pub(super) fn shift(&self) -> &[F] {
+        self.shift.as_slice().unwrap_or_default()
+    }
+
     fn candidates(&self) -> Candidates<F> {
         Candidates::pack(&self.centred, self.shift.len())
     }
 }
 
 /// The nearest centroid of each row; on a tie the one of lower index. x: `[n, d]`. Returns `[n]`.
-impl<F: Nearest> Predict<ArrayRef2<F>> for KMeansModel<F> {
+impl<F: Nearest, S: CentroidSpec> Predict<ArrayRef2<F>> for KMeansModel<F, S> {
     fn predict(&self, x: &ArrayRef2<F>) -> Result<Array1<usize>> {
         let mut labels = vec![0; x.nrows()];
         self.predict_into(x, &mut labels)?;
@@ -114,11 +156,12 @@ impl<F: Nearest> Predict<ArrayRef2<F>> for KMeansModel<F> {
 }
 
 /// The distances to all centroids, in units of the data. x: `[n, d]`. Returns `[n, k]`.
-impl<F: Nearest> Transform<ArrayRef2<F>> for KMeansModel<F> {
+impl<F: Nearest, S: CentroidSpec> Transform<ArrayRef2<F>> for KMeansModel<F, S> {
     type Code = Array2<F>;
 
     fn transform(&self, x: &ArrayRef2<F>) -> Result<Array2<F>> {
         validate::table_of_width(x, self.shift.len(), "x")?;
+        let x = &*Self::rows(x)?;
         let (candidates, k) = (self.candidates(), self.centroids.nrows());
         let (padded, shift) = (candidates.padded(), self.shift.as_slice().unwrap_or_default());
         let mut out = Array2::zeros((x.nrows(), k));
@@ -144,20 +187,31 @@ impl<F: Nearest> Transform<ArrayRef2<F>> for KMeansModel<F> {
 }
 
 /// The squared distance to the nearest centroid, in squared units of the data. x: `[n, d]`. Returns `[n]`.
-impl<F: Nearest> AnomalyScore<ArrayRef2<F>> for KMeansModel<F> {
+impl<F: Nearest, S: CentroidSpec> AnomalyScore<ArrayRef2<F>> for KMeansModel<F, S> {
     fn anomaly_score(&self, x: &ArrayRef2<F>) -> Result<Array1<f64>> {
-        let distances = self.transform(x)?;
-        Ok(distances
-            .rows()
-            .into_iter()
-            .map(|r| r.iter().map(|v| v.f64().powi(2)).fold(f64::INFINITY, f64::min))
-            .collect())
+        validate::table_of_width(x, self.shift.len(), "x")?;
+        let x = &*Self::rows(x)?;
+        let (candidates, centred, shift, d) =
+            (self.candidates(), self.centred(), self.shift(), self.shift.len());
+        let mut scores = vec![0.0; x.nrows()];
+        scores.par_chunks_mut(ROW_TILE).enumerate().for_each_init(
+            || (Vec::new(), [0; ROW_TILE]),
+            |(tile, labels), (t, scores)| {
+                let start = t * ROW_TILE;
+                centred_tile(x, start..start + scores.len(), shift, tile);
+                candidates.nearest(tile, &mut labels[..scores.len()]);
+                for ((score, row), &label) in scores.iter_mut().zip(tile.chunks_exact(d)).zip(&*labels) {
+                    *score = squared_distance(row, &centred[label as usize * d..][..d]).f64();
+                }
+            },
+        );
+        Ok(Array1::from(scores))
     }
 }
 
-impl<F: Nearest> Persist for KMeansModel<F> {
+impl<F: Nearest, S: CentroidSpec> Persist for KMeansModel<F, S> {
     fn kind() -> String {
-        format!("KMeansModel<{}>", F::NAME)
+        format!("{}<{}>", S::MODEL, F::NAME)
     }
 
     fn to_record(&self) -> Result<Record> {

@@ -48,20 +48,26 @@ pub fn greedy_kmeans_plus_plus<F: Nearest>(x: &ArrayRef2<F>, k: usize, seed: See
     let potential = seeding.potential();
     // no two rows are farther apart than this, squared
     if 4.0 * potential < F::max_value().f64() {
-        return Ok(seeding.draw(k, seed));
+        return Ok(seeding.draw(k, greedy_trials(k), seed));
     }
     validate::table(x, "x")?;
     Err(super::overflow::<F>(4.0 * potential))
 }
 
-/// The seeds of [`greedy_kmeans_plus_plus`] for valid rows, which may have weights.
-pub(super) fn greedy_seeds<F: Nearest>(
+/// The seeds of k-means++ with some trials a seed, for valid rows, which may have weights.
+pub(super) fn seeds<F: Nearest>(
     x: &ArrayRef2<F>,
     weights: Option<&[f64]>,
     k: usize,
+    trials: usize,
     seed: Seed,
 ) -> Vec<usize> {
-    Seeding::new(x, weights, first_seed(x.nrows(), weights, seed)).draw(k, seed)
+    Seeding::new(x, weights, first_seed(x.nrows(), weights, seed)).draw(k, trials, seed)
+}
+
+/// How many rows the greedy variant tries for each of k seeds.
+pub(super) fn greedy_trials(k: usize) -> usize {
+    2 + (k as f64).ln() as usize
 }
 
 fn first_seed(n: usize, weights: Option<&[f64]>, seed: Seed) -> usize {
@@ -120,9 +126,8 @@ impl<'a, F: Nearest> Seeding<'a, F> {
         seeding
     }
 
-    fn draw(mut self, k: usize, seed: Seed) -> Vec<usize> {
+    fn draw(mut self, k: usize, trials: usize, seed: Seed) -> Vec<usize> {
         let mut rng = seed.named("k-means++").rng();
-        let trials = 2 + (k as f64).ln() as usize;
         while self.seeds.len() < k {
             let candidates: Vec<usize> = (0..trials).map(|_| self.draw_row(&mut rng)).collect();
             let gains = self.try_rows(&candidates);
@@ -326,7 +331,7 @@ mod tests {
             let seeds = {
                 let weights = [1.0, 0.0, 1.0, 1.0];
                 let seed = Seed::new(s);
-                Seeding::new(&x, Some(&weights), first_seed(4, Some(&weights), seed)).draw(3, seed)
+                Seeding::new(&x, Some(&weights), first_seed(4, Some(&weights), seed)).draw(3, 3, seed)
             };
             assert!(!seeds.contains(&1), "{seeds:?}");
         }
@@ -336,7 +341,7 @@ mod tests {
     fn repeated_rows_do_not_stop_the_seeding() {
         let x = array![[1.0_f32, 2.0], [1.0, 2.0], [1.0, 2.0], [5.0, 5.0]];
         for s in 0..50 {
-            let mut seeds = Seeding::new(&x, None, s as usize % 4).draw(4, Seed::new(s));
+            let mut seeds = Seeding::new(&x, None, s as usize % 4).draw(4, 3, Seed::new(s));
             seeds.sort_unstable();
             assert_eq!(seeds, [0, 1, 2, 3]);
         }

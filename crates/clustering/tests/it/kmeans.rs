@@ -226,3 +226,33 @@ proptest! {
         assert_relative_eq!(with.inertia(), without.inertia(), max_relative = 1e-9, epsilon = 1e-12);
     }
 }
+
+#[test]
+fn starts_side_by_side_give_the_bits_and_the_events_of_starts_in_turn() -> Result<(), Failure> {
+    let x = data::iris().x;
+    for stop_at in [usize::MAX, 1, 7, 40] {
+        let mut outcomes = Vec::new();
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+            let outcome = pool.install(|| -> Result<_> {
+                let (mut events, mut steps) = (Vec::new(), 0);
+                let mut observer = |event: &Event<'_>| {
+                    events.push(format!("{event:?}"));
+                    steps += usize::from(matches!(event, Event::Progress { .. }));
+                    if steps >= stop_at {
+                        std::ops::ControlFlow::Break(())
+                    } else {
+                        std::ops::ControlFlow::Continue(())
+                    }
+                };
+                let model = KMeans::new(4).restarts(70).seed(9).fit_observed(&x, &mut observer)?;
+                Ok((model, events))
+            })?;
+            outcomes.push(outcome);
+        }
+        // one thread makes them in turn
+        assert!(outcomes[0].0 == outcomes[1].0, "another model when stopped at {stop_at}");
+        assert_eq!(outcomes[0].1, outcomes[1].1, "other events when stopped at {stop_at}");
+    }
+    Ok(())
+}

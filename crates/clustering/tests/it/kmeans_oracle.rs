@@ -82,3 +82,67 @@ fn the_best_of_many_starts_reaches_the_known_optima_of_iris() -> Result<(), Fail
     }
     Ok(())
 }
+
+#[derive(Deserialize)]
+struct Family {
+    start_rows: Vec<usize>,
+    batches: Vec<Batch>,
+    bisecting: Vec<Bisected>,
+}
+
+#[derive(Deserialize)]
+struct Batch {
+    centroids: Vec<Vec<f64>>,
+    counts: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct Bisected {
+    strategy: String,
+    clusters: usize,
+    inertia: f64,
+    sizes: Vec<usize>,
+}
+
+fn family() -> Result<Family, Failure> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../oracles/kmeans_family.json");
+    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
+}
+
+#[test]
+fn a_stream_of_batches_moves_the_centroids_as_in_scikit_learn() -> Result<(), Failure> {
+    use unsup_clustering::MiniBatchKMeans;
+    let (x, oracle) = (data::digits().x, family()?);
+    let spec = MiniBatchKMeans::new(10)
+        .init(Init::Centroids(x.select(Axis(0), &oracle.start_rows)))
+        .reassignment(0.0);
+    let batch = |b: usize| x.slice(ndarray::s![b * 200..(b + 1) * 200, ..]);
+    let mut model = spec.start(&batch(0))?;
+    assert_eq!(oracle.batches.len(), 8);
+    for (b, expected) in oracle.batches.iter().enumerate() {
+        if b > 0 {
+            model = model.partial_fit(&batch(b))?;
+        }
+        assert_eq!(model.counts().to_vec(), expected.counts, "batch {b}");
+        assert_abs_diff_eq!(*model.centroids(), table(&expected.centroids), epsilon = 1e-9);
+    }
+    Ok(())
+}
+
+#[test]
+fn cuts_of_iris_are_those_of_scikit_learn() -> Result<(), Failure> {
+    use unsup_clustering::{BisectingKMeans, Cut};
+    use unsup_core::estimator::Fit;
+    let x = data::iris().x;
+    for case in family()?.bisecting {
+        let cut = if case.strategy == "biggest_inertia" { Cut::LargestInertia } else { Cut::LargestCluster };
+        let model =
+            BisectingKMeans::new(case.clusters).cut(cut).restarts(50).tolerance(0.0).seed(1).fit(&x)?;
+        let mut sizes: Vec<usize> =
+            (0..case.clusters).map(|c| model.labels().iter().filter(|&&l| l == c).count()).collect();
+        sizes.sort_unstable();
+        assert_eq!(sizes, case.sizes, "{} clusters by {}", case.clusters, case.strategy);
+        assert_relative_eq!(model.inertia(), case.inertia, max_relative = 1e-9);
+    }
+    Ok(())
+}

@@ -2,6 +2,10 @@
 
 mod bayesian_mixture;
 mod kmeans;
+mod kmeans_bounds;
+mod kmeans_family;
+mod kmeans_invariants;
 mod kmeans_oracle;
+mod kmedoids;
 mod mixture;
 mod mixture_oracle;

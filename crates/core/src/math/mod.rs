@@ -27,4 +27,4 @@ pub use lbfgs::{Minimum, lbfgs};
 pub use moments::{Moments, Scatter, column_means};
 pub use nearest::{Candidates, Nearest};
 pub use parallel::in_pool;
-pub use products::{centred_tile, checked_product, product, transposed_product};
+pub use products::{centred_rows, centred_tile, checked_product, product, transposed_product};

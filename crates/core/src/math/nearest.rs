@@ -20,7 +20,7 @@ use pulp::{Arch, Simd, WithSimd};
 /// The element types that have a kernel.
 pub trait Nearest: Float {
     #[doc(hidden)]
-    fn search(candidates: &Candidates<Self>, rows: &[Self], labels: &mut [u32]);
+    fn search(candidates: &Candidates<Self>, rows: &[Self], labels: &mut [u32], leads: &mut [Self]);
     #[doc(hidden)]
     fn squared_distances(candidates: &Candidates<Self>, rows: &[Self], distances: &mut [Self]);
     #[doc(hidden)]
@@ -32,8 +32,8 @@ pub trait Nearest: Float {
 pub struct Candidates<F> {
     count: usize,
     width: usize,
-    block: usize,
-    /// block after block, in each the coordinates in order, in each `block` candidates
+    /// pairs of registers one after the other and the last alone when their number is odd; in each the
+    /// coordinates in order, in each as many candidates as the registers hold
     packed: Vec<F>,
     /// −½‖c‖², and −∞ for the padding, which therefore never wins
     offsets: Vec<F>,
@@ -44,20 +44,21 @@ impl<F: Nearest> Candidates<F> {
     pub fn pack(rows: &[F], width: usize) -> Self {
         let width = width.max(1);
         let count = rows.len() / width;
-        // few candidates fill one register, many come two registers at a time
-        let block = if count <= F::lanes() { F::lanes() } else { 2 * F::lanes() };
-        let blocks = count.div_ceil(block);
-        let mut packed = vec![F::zero(); blocks * block * width];
-        let mut offsets = vec![F::neg_infinity(); blocks * block];
+        let lanes = F::lanes();
+        let padded = count.next_multiple_of(lanes);
+        let mut packed = vec![F::zero(); padded * width];
+        let mut offsets = vec![F::neg_infinity(); padded];
+        let paired = padded - padded % (2 * lanes);
         for c in 0..count {
             let row = &rows[c * width..(c + 1) * width];
+            let block = if c < paired { 2 * lanes } else { lanes };
             let start = c / block * block * width + c % block;
             for (j, &value) in row.iter().enumerate() {
                 packed[start + j * block] = value;
             }
             offsets[c] = F::of(-0.5 * row.iter().map(|v| v.f64() * v.f64()).sum::<f64>());
         }
-        Candidates { count, width, block, packed, offsets }
+        Candidates { count, width, packed, offsets }
     }
 
     /// How many candidates there are.
@@ -74,7 +75,14 @@ impl<F: Nearest> Candidates<F> {
     /// `rows` holds them one after the other, each as wide as a candidate.
     pub fn nearest(&self, rows: &[F], labels: &mut [u32]) {
         let n = labels.len().min(rows.len() / self.width);
-        F::search(self, &rows[..n * self.width], &mut labels[..n]);
+        F::search(self, &rows[..n * self.width], &mut labels[..n], &mut []);
+    }
+
+    /// As [`nearest`](Self::nearest), and by how much each row's best score x·c − ½‖c‖² exceeds its second best
+    /// one: half the difference of their squared distances. Infinite when there is one candidate.
+    pub fn nearest_with_lead(&self, rows: &[F], labels: &mut [u32], leads: &mut [F]) {
+        let n = labels.len().min(leads.len()).min(rows.len() / self.width);
+        F::search(self, &rows[..n * self.width], &mut labels[..n], &mut leads[..n]);
     }
 
     /// Writes the squared distances of each row to every candidate: `distances` has
@@ -94,12 +102,14 @@ impl<F: Nearest> Candidates<F> {
 }
 
 macro_rules! kernel {
-    ($float:ident, $register:ident, $index:ident, $lanes:ident, $splat:ident, $splat_index:ident, $sub:ident, $fma:ident,
-     $greater:ident, $select:ident, $select_index:ident, $simd:ident, $search:ident, $distances:ident) => {
+    ($float:ident, $register:ident, $lanes:ident, $splat:ident, $sub:ident, $fma:ident, $min:ident, $max:ident,
+     $equal:ident, $greater:ident, $select:ident, $least:ident, $greatest:ident, $simd:ident, $search:ident, $distances:ident) => {
         struct $search<'a> {
             candidates: &'a Candidates<$float>,
             rows: &'a [$float],
             labels: &'a mut [u32],
+            /// empty, or one a row
+            leads: &'a mut [$float],
         }
 
         impl WithSimd for $search<'_> {
@@ -108,76 +118,129 @@ macro_rules! kernel {
             #[inline(always)]
             fn with_simd<S: Simd>(self, simd: S) {
                 // a row group fills the registers: 8 × 2 accumulators of 32, or 4 × 2 of 16
-                match (S::REGISTER_COUNT >= 32, self.candidates.block > S::$lanes) {
-                    (true, true) => self.run::<S, 8, 2>(simd),
-                    (true, false) => self.run::<S, 8, 1>(simd),
-                    (false, true) => self.run::<S, 4, 2>(simd),
-                    (false, false) => self.run::<S, 4, 1>(simd),
+                match (S::REGISTER_COUNT >= 32, self.leads.is_empty()) {
+                    (true, true) => self.run::<S, 8, false>(simd),
+                    (true, false) => self.run::<S, 8, true>(simd),
+                    (false, true) => self.run::<S, 4, false>(simd),
+                    (false, false) => self.run::<S, 4, true>(simd),
                 }
             }
         }
 
         impl $search<'_> {
             #[inline(always)]
-            fn run<S: Simd, const R: usize, const H: usize>(self, simd: S) {
-                let width = self.candidates.width;
+            fn run<S: Simd, const R: usize, const SECOND: bool>(self, simd: S) {
+                let (candidates, width) = (self.candidates, self.candidates.width);
+                let lead = usize::from(SECOND);
                 let mut rows = self.rows.chunks_exact(R * width);
                 let mut labels = self.labels.chunks_exact_mut(R);
+                let mut leads = self.leads.chunks_exact_mut(R);
                 for (rows, labels) in (&mut rows).zip(&mut labels) {
-                    Self::group::<S, R, H>(simd, self.candidates, rows, labels);
+                    let leads = leads.next().unwrap_or_default();
+                    Best::<S, R, SECOND>::search(simd, candidates, rows, labels, leads);
                 }
-                for (row, label) in
-                    rows.remainder().chunks_exact(width).zip(labels.into_remainder().chunks_mut(1))
+                let leads = leads.into_remainder();
+                for (i, (row, label)) in rows
+                    .remainder()
+                    .chunks_exact(width)
+                    .zip(labels.into_remainder().chunks_mut(1))
+                    .enumerate()
                 {
-                    Self::group::<S, 1, H>(simd, self.candidates, row, label);
+                    let lead = &mut leads[lead * i..lead * (i + 1)];
+                    Best::<S, 1, SECOND>::search(simd, candidates, row, label, lead);
                 }
             }
+        }
 
-            /// R rows against all blocks of H registers.
+        /// The best scores so far of R rows, lane by lane.
+        struct Best<S: Simd, const R: usize, const SECOND: bool> {
+            scores: [S::$register; R],
+            /// the number of the register that a lane's best came from (a float: it shares its unit); the lane
+            /// itself is its position
+            from: [S::$register; R],
+            seconds: [S::$register; R],
+        }
+
+        impl<S: Simd, const R: usize, const SECOND: bool> Best<S, R, SECOND> {
+            /// R rows against all candidates.
             #[inline(always)]
-            fn group<S: Simd, const R: usize, const H: usize>(
+            fn search(
                 simd: S,
                 candidates: &Candidates<$float>,
                 rows: &[$float],
                 labels: &mut [u32],
+                leads: &mut [$float],
             ) {
                 let width = candidates.width;
                 let x: [&[$float]; R] = std::array::from_fn(|r| &rows[r * width..(r + 1) * width]);
-                let mut best = [simd.$splat($float::NEG_INFINITY); R];
-                // which register of all a lane's best came from; the lane itself is its position
-                let mut from = [simd.$splat_index(0); R];
-                let offsets = S::$simd(&candidates.offsets).0.chunks_exact(H);
-                let packed = S::$simd(&candidates.packed).0.chunks_exact(H * width);
-                for (b, (packed, offsets)) in packed.zip(offsets).enumerate() {
-                    let mut scores: [[S::$register; H]; R] = [std::array::from_fn(|h| offsets[h]); R];
-                    for (j, c) in packed.chunks_exact(H).enumerate().take(width) {
-                        for r in 0..R {
-                            let value = simd.$splat(x[r][j]);
-                            for h in 0..H {
-                                scores[r][h] = simd.$fma(value, c[h], scores[r][h]);
-                            }
-                        }
-                    }
-                    for h in 0..H {
-                        let at = simd.$splat_index((H * b + h) as $index);
-                        for r in 0..R {
-                            let wins = simd.$greater(scores[r][h], best[r]);
-                            best[r] = simd.$select(wins, scores[r][h], best[r]);
-                            from[r] = simd.$select_index(wins, at, from[r]);
+                let lowest = simd.$splat($float::NEG_INFINITY);
+                let mut best =
+                    Self { scores: [lowest; R], from: [simd.$splat(0.0); R], seconds: [lowest; R] };
+                let offsets = S::$simd(&candidates.offsets).0;
+                let packed = S::$simd(&candidates.packed).0;
+                // two registers at a time, and the last alone when they are odd in number
+                let pairs = offsets.len() / 2;
+                let (packed, last) = packed.split_at(pairs * 2 * width);
+                for (b, (packed, offsets)) in
+                    packed.chunks_exact(2 * width).zip(offsets.chunks_exact(2)).enumerate()
+                {
+                    best.block::<2>(simd, &x, packed, offsets, 2 * b);
+                }
+                if offsets.len() % 2 == 1 {
+                    best.block::<1>(simd, &x, last, &offsets[2 * pairs..], 2 * pairs);
+                }
+                best.finish(simd, labels, leads);
+            }
+
+            /// R rows against H registers of candidates.
+            #[inline(always)]
+            fn block<const H: usize>(
+                &mut self,
+                simd: S,
+                x: &[&[$float]; R],
+                packed: &[S::$register],
+                offsets: &[S::$register],
+                first: usize,
+            ) {
+                let mut scores: [[S::$register; H]; R] = [std::array::from_fn(|h| offsets[h]); R];
+                for (j, c) in packed.chunks_exact(H).enumerate().take(x[0].len()) {
+                    for r in 0..R {
+                        let value = simd.$splat(x[r][j]);
+                        for h in 0..H {
+                            scores[r][h] = simd.$fma(value, c[h], scores[r][h]);
                         }
                     }
                 }
-                for r in 0..R {
-                    let scores: &[$float] = pulp::bytemuck::cast_slice(std::slice::from_ref(&best[r]));
-                    let registers: &[$index] = pulp::bytemuck::cast_slice(std::slice::from_ref(&from[r]));
-                    let mut winner = (scores[0], registers[0] as usize * S::$lanes);
-                    for l in 1..S::$lanes {
-                        let index = registers[l] as usize * S::$lanes + l;
-                        if scores[l] > winner.0 || (scores[l] == winner.0 && index < winner.1) {
-                            winner = (scores[l], index);
+                for h in 0..H {
+                    let at = simd.$splat((first + h) as $float);
+                    for r in 0..R {
+                        let (score, best) = (scores[r][h], self.scores[r]);
+                        if SECOND {
+                            self.seconds[r] = simd.$max(self.seconds[r], simd.$min(best, score));
                         }
+                        self.from[r] = simd.$select(simd.$greater(score, best), at, self.from[r]);
+                        self.scores[r] = simd.$max(score, best);
                     }
-                    labels[r] = winner.1 as u32;
+                }
+            }
+
+            /// The best over all lanes, the lower index on a tie.
+            #[inline(always)]
+            fn finish(&self, simd: S, labels: &mut [u32], leads: &mut [$float]) {
+                let lanes: [$float; 16] = std::array::from_fn(|l| l as $float);
+                let lane = S::$simd(&lanes).0[0];
+                let (width, beyond) = (simd.$splat(S::$lanes as $float), simd.$splat($float::INFINITY));
+                for r in 0..R {
+                    let best = simd.$greatest(self.scores[r]);
+                    let winners = simd.$equal(self.scores[r], simd.$splat(best));
+                    let index = simd.$fma(self.from[r], width, lane);
+                    let winner = simd.$least(simd.$select(winners, index, beyond));
+                    labels[r] = winner as u32;
+                    if SECOND {
+                        let won = simd.$equal(index, simd.$splat(winner));
+                        let second = simd.$greatest(simd.$select(won, self.seconds[r], self.scores[r]));
+                        leads[r] = best - second;
+                    }
                 }
             }
         }
@@ -193,62 +256,71 @@ macro_rules! kernel {
 
             #[inline(always)]
             fn with_simd<S: Simd>(self, simd: S) {
-                if self.candidates.block > S::$lanes {
-                    self.run::<S, 2>(simd)
-                } else {
-                    self.run::<S, 1>(simd)
+                let (width, padded) = (self.candidates.width, self.candidates.padded());
+                let mut rows = self.rows.chunks_exact(4 * width);
+                let mut out = self.distances.chunks_exact_mut(4 * padded);
+                for (rows, out) in (&mut rows).zip(&mut out) {
+                    Self::group::<S, 4>(simd, self.candidates, rows, out);
+                }
+                for (row, out) in
+                    rows.remainder().chunks_exact(width).zip(out.into_remainder().chunks_exact_mut(padded))
+                {
+                    Self::group::<S, 1>(simd, self.candidates, row, out);
                 }
             }
         }
 
         impl $distances<'_> {
             #[inline(always)]
-            fn run<S: Simd, const H: usize>(self, simd: S) {
-                let (width, padded) = (self.candidates.width, self.candidates.padded());
-                let mut rows = self.rows.chunks_exact(4 * width);
-                let mut out = self.distances.chunks_exact_mut(4 * padded);
-                for (rows, out) in (&mut rows).zip(&mut out) {
-                    Self::group::<S, 4, H>(simd, self.candidates, rows, out);
-                }
-                for (row, out) in
-                    rows.remainder().chunks_exact(width).zip(out.into_remainder().chunks_exact_mut(padded))
-                {
-                    Self::group::<S, 1, H>(simd, self.candidates, row, out);
-                }
-            }
-
-            #[inline(always)]
-            fn group<S: Simd, const R: usize, const H: usize>(
+            fn group<S: Simd, const R: usize>(
                 simd: S,
                 candidates: &Candidates<$float>,
                 rows: &[$float],
                 distances: &mut [$float],
             ) {
+                let width = candidates.width;
+                let packed = S::$simd(&candidates.packed).0;
+                let pairs = candidates.padded() / S::$lanes / 2;
+                let (packed, last) = packed.split_at(pairs * 2 * width);
+                for (b, packed) in packed.chunks_exact(2 * width).enumerate() {
+                    Self::block::<S, R, 2>(simd, candidates, rows, packed, 2 * b, distances);
+                }
+                if !last.is_empty() {
+                    Self::block::<S, R, 1>(simd, candidates, rows, last, 2 * pairs, distances);
+                }
+            }
+
+            #[inline(always)]
+            fn block<S: Simd, const R: usize, const H: usize>(
+                simd: S,
+                candidates: &Candidates<$float>,
+                rows: &[$float],
+                packed: &[S::$register],
+                first: usize,
+                distances: &mut [$float],
+            ) {
                 let (width, padded) = (candidates.width, candidates.padded());
                 let x: [&[$float]; R] = std::array::from_fn(|r| &rows[r * width..(r + 1) * width]);
-                for (b, packed) in S::$simd(&candidates.packed).0.chunks_exact(H * width).enumerate() {
-                    let mut sums = [[simd.$splat(0.0); H]; R];
-                    for (j, c) in packed.chunks_exact(H).enumerate().take(width) {
-                        for r in 0..R {
-                            let value = simd.$splat(x[r][j]);
-                            for h in 0..H {
-                                let difference = simd.$sub(value, c[h]);
-                                sums[r][h] = simd.$fma(difference, difference, sums[r][h]);
-                            }
+                let mut sums = [[simd.$splat(0.0); H]; R];
+                for (j, c) in packed.chunks_exact(H).enumerate().take(width) {
+                    for r in 0..R {
+                        let value = simd.$splat(x[r][j]);
+                        for h in 0..H {
+                            let difference = simd.$sub(value, c[h]);
+                            sums[r][h] = simd.$fma(difference, difference, sums[r][h]);
                         }
                     }
-                    for r in 0..R {
-                        let at = r * padded + b * candidates.block;
-                        distances[at..at + candidates.block]
-                            .copy_from_slice(pulp::bytemuck::cast_slice(&sums[r]));
-                    }
+                }
+                for r in 0..R {
+                    let at = r * padded + first * S::$lanes;
+                    distances[at..at + H * S::$lanes].copy_from_slice(pulp::bytemuck::cast_slice(&sums[r]));
                 }
             }
         }
 
         impl Nearest for $float {
-            fn search(candidates: &Candidates<Self>, rows: &[Self], labels: &mut [u32]) {
-                Arch::new().dispatch($search { candidates, rows, labels });
+            fn search(candidates: &Candidates<Self>, rows: &[Self], labels: &mut [u32], leads: &mut [Self]) {
+                Arch::new().dispatch($search { candidates, rows, labels, leads });
             }
             fn squared_distances(candidates: &Candidates<Self>, rows: &[Self], distances: &mut [Self]) {
                 Arch::new().dispatch($distances { candidates, rows, distances });
@@ -268,38 +340,48 @@ macro_rules! kernel {
     };
 }
 
-kernel!(
-    f32,
-    f32s,
-    u32,
-    F32_LANES,
-    splat_f32s,
-    splat_u32s,
-    sub_f32s,
-    mul_add_f32s,
-    greater_than_f32s,
-    select_f32s,
-    select_u32s,
-    as_simd_f32s,
-    SearchF32,
-    DistancesF32
-);
-kernel!(
-    f64,
-    f64s,
-    u64,
-    F64_LANES,
-    splat_f64s,
-    splat_u64s,
-    sub_f64s,
-    mul_add_f64s,
-    greater_than_f64s,
-    select_f64s,
-    select_u64s,
-    as_simd_f64s,
-    SearchF64,
-    DistancesF64
-);
+mod single {
+    use super::*;
+    kernel!(
+        f32,
+        f32s,
+        F32_LANES,
+        splat_f32s,
+        sub_f32s,
+        mul_add_f32s,
+        min_f32s,
+        max_f32s,
+        equal_f32s,
+        greater_than_f32s,
+        select_f32s,
+        reduce_min_f32s,
+        reduce_max_f32s,
+        as_simd_f32s,
+        Search,
+        Distances
+    );
+}
+mod double {
+    use super::*;
+    kernel!(
+        f64,
+        f64s,
+        F64_LANES,
+        splat_f64s,
+        sub_f64s,
+        mul_add_f64s,
+        min_f64s,
+        max_f64s,
+        equal_f64s,
+        greater_than_f64s,
+        select_f64s,
+        reduce_min_f64s,
+        reduce_max_f64s,
+        as_simd_f64s,
+        Search,
+        Distances
+    );
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use super::chunks::{ROW_TILE, chunks};
 use super::gemm::{Mat, multiply};
 use crate::{Float, Result, validate};
-use ndarray::{Array2, ArrayRef2, s};
+use ndarray::{Array2, ArrayRef2};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -18,11 +18,42 @@ fn product_rows<F: Float>(d: usize) -> usize {
 /// Every kernel works on such tiles: contiguous whatever the layout of `x`, and near the origin
 /// whatever the position of the data, without a centred copy of the whole table.
 pub fn centred_tile<F: Float>(x: &ArrayRef2<F>, range: Range<usize>, shift: &[F], tile: &mut Vec<F>) {
-    tile.clear();
-    for row in x.slice(s![range, ..]).rows() {
-        match row.as_slice() {
-            Some(values) => tile.extend(values.iter().zip(shift).map(|(&v, &m)| v - m)),
-            None => tile.extend(row.iter().zip(shift).map(|(&v, &m)| v - m)),
+    centred_rows(x, range, shift, tile);
+}
+
+/// The same for any rows of x, in the order given.
+pub fn centred_rows<F: Float>(
+    x: &ArrayRef2<F>,
+    rows: impl ExactSizeIterator<Item = usize>,
+    shift: &[F],
+    tile: &mut Vec<F>,
+) {
+    tile.resize(rows.len() * shift.len(), F::zero());
+    pulp::Arch::new().dispatch(Centre { x, rows, shift, tile });
+}
+
+struct Centre<'a, F, I> {
+    x: &'a ArrayRef2<F>,
+    rows: I,
+    shift: &'a [F],
+    tile: &'a mut [F],
+}
+
+impl<F: Float, I: Iterator<Item = usize>> pulp::WithSimd for Centre<'_, F, I> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Centre { x, rows, shift, tile } = self;
+        let d = shift.len();
+        for (row, out) in rows.zip(tile.chunks_exact_mut(d.max(1))) {
+            let subtract = |((out, &v), &m): ((&mut F, &F), &F)| *out = v - m;
+            match x.as_slice() {
+                Some(values) => {
+                    out.iter_mut().zip(&values[row * d..(row + 1) * d]).zip(shift).for_each(subtract);
+                }
+                None => out.iter_mut().zip(x.row(row)).zip(shift).for_each(subtract),
+            }
         }
     }
 }

@@ -1,0 +1,224 @@
+//! Bisecting k-means: one cluster after another is cut in two, until there are k.
+//!
+//! The cluster that is cut is the one of largest inertia (or of most rows), and it is cut by k-means with two centroids.
+//! The result is a tree: a row is predicted by going down it.
+//!
+//! **Use it** for a hierarchy, or for many clusters: n·d·log k multiply-adds a level instead of n·d·k. **Do not use it**
+//! where the inertia itself counts: a cut is never taken back, and k-means with k-means++ ends lower.
+//!
+//! Cost: 2·d multiply-adds a row and iteration of a cut, on the rows of one cluster; memory: a copy of them.
+//!
+//! Source: Steinbach, Karypis & Kumar, *A comparison of document clustering techniques*, KDD workshop on text mining (2000).
+//! The tolerance is relative to the variance of the rows that are cut, so the result does not depend on the unit of the
+//! data (scikit-learn 1.9.1 compares it with squared distances as they are).
+
+use super::bisecting_model::{BisectingKMeansModel, Child, Node};
+use super::{Init, KMeans, KMeansModel, check_counts};
+use ndarray::{Array1, Array2, ArrayRef2, Axis};
+use serde::{Deserialize, Serialize};
+use unsup_core::estimator::Fit;
+use unsup_core::math::Nearest;
+use unsup_core::observe::{Event, History, Observer, Silent, Stop};
+use unsup_core::{Result, Seed};
+
+/// Which cluster is cut next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Cut {
+    /// The one of largest inertia.
+    #[default]
+    LargestInertia,
+    /// The one of most rows.
+    LargestCluster,
+}
+
+/// The hyper-parameters of bisecting k-means; see the [module](self).
+///
+/// ```
+/// use unsup_clustering::BisectingKMeans;
+/// use unsup_core::{data, estimator::{Fit, Predict}};
+/// let x = data::iris().x;
+/// let model = BisectingKMeans::new(3).seed(7).fit(&x)?;
+/// assert_eq!(&model.predict(&x)?, model.labels());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BisectingKMeans {
+    clusters: usize,
+    cut: Cut,
+    init: Init,
+    restarts: usize,
+    max_iterations: usize,
+    tolerance: f64,
+    seed: Seed,
+}
+
+impl BisectingKMeans {
+    /// `clusters` leaves; cuts of the largest inertia, each from greedy k-means++ seeds, one start, at most 300
+    /// iterations, a tolerance of 10⁻⁴ and seed 0.
+    pub fn new(clusters: usize) -> Self {
+        BisectingKMeans {
+            clusters,
+            cut: Cut::default(),
+            init: Init::default(),
+            restarts: 1,
+            max_iterations: 300,
+            tolerance: 1e-4,
+            seed: Seed::default(),
+        }
+    }
+
+    /// Which cluster is cut next.
+    #[must_use]
+    pub fn cut(mut self, cut: Cut) -> Self {
+        self.cut = cut;
+        self
+    }
+
+    /// How the two centroids of a cut are chosen; not given ones.
+    #[must_use]
+    pub fn init(mut self, init: Init) -> Self {
+        self.init = init;
+        self
+    }
+
+    /// How many starts a cut has; the best is kept. At least 1.
+    #[must_use]
+    pub fn restarts(mut self, restarts: usize) -> Self {
+        self.restarts = restarts;
+        self
+    }
+
+    /// The most iterations of one start of a cut. At least 1.
+    #[must_use]
+    pub fn max_iterations(mut self, max_iterations: usize) -> Self {
+        self.max_iterations = max_iterations;
+        self
+    }
+
+    /// As [`KMeans::tolerance`], for the rows that are cut.
+    #[must_use]
+    pub fn tolerance(mut self, tolerance: f64) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// Where the random numbers come from.
+    #[must_use]
+    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
+        self.seed = seed.into();
+        self
+    }
+}
+
+/// A cluster that is not cut yet.
+struct Leaf<F> {
+    rows: Vec<usize>,
+    inertia: f64,
+    centroid: Array1<F>,
+    /// where the tree points to it: a node and its side
+    parent: Option<(usize, usize)>,
+    splittable: bool,
+}
+
+/// x: `[n, d]`.
+///
+/// With fewer distinct rows than k there are fewer leaves than k.
+///
+/// # Errors
+/// Those of [k-means](KMeans); [`Error::Shape`](unsup_core::Error::Shape) when centroids are given that are not two.
+impl<F: Nearest> Fit<ArrayRef2<F>> for BisectingKMeans {
+    type Model = BisectingKMeansModel<F>;
+
+    fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<Self::Model> {
+        let task = "bisecting k-means";
+        super::finite_moments(x)?;
+        check_counts(task, x.nrows(), self.clusters, self.restarts, self.max_iterations, self.tolerance)?;
+        self.init.check(2, x.ncols())?;
+        let root = KMeans::new(1).fit(x)?;
+        let mut leaves = vec![Leaf {
+            rows: (0..x.nrows()).collect(),
+            inertia: root.inertia(),
+            centroid: root.centroids().row(0).to_owned(),
+            parent: None,
+            splittable: root.inertia() > 0.0,
+        }];
+        let (mut nodes, mut history) = (Vec::<Node<F>>::new(), History::new());
+        let _ = observer.observe(&Event::Started { task, total: self.clusters - 1 });
+        history.finish(Stop::Converged);
+        while leaves.len() < self.clusters {
+            let Some(at) = self.next(&leaves) else { break };
+            let rows = x.select(Axis(0), &leaves[at].rows);
+            let two = KMeans::new(2)
+                .init(self.init.clone())
+                .restarts(self.restarts)
+                .max_iterations(self.max_iterations)
+                .tolerance(self.tolerance)
+                .seed(self.seed.named(task).indexed(nodes.len()));
+            let model = two.fit_observed(&rows, &mut Silent)?;
+            if model.distinct_clusters() < 2 {
+                leaves[at].splittable = false;
+                continue;
+            }
+            let inertia = cluster_inertia(&model, &rows)?;
+            let side = |side: usize| Leaf {
+                rows: leaves[at]
+                    .rows
+                    .iter()
+                    .zip(model.labels())
+                    .filter(|&(_, &l)| l == side)
+                    .map(|(&r, _)| r)
+                    .collect(),
+                inertia: inertia[side],
+                centroid: model.centroids().row(side).to_owned(),
+                parent: Some((nodes.len(), side)),
+                splittable: inertia[side] > 0.0,
+            };
+            let (left, right) = (side(0), side(1));
+            if let Some((node, side)) = leaves[at].parent {
+                nodes[node].children[side] = Child::Node(nodes.len());
+            }
+            nodes.push(Node { model, children: [Child::Leaf(0); 2] });
+            leaves[at] = left;
+            leaves.push(right);
+            let objective = leaves.iter().map(|l| l.inertia).sum();
+            history.record(objective, &[]);
+            let event = Event::Progress { task, done: nodes.len(), objective, terms: &[] };
+            if observer.observe(&event).is_break() {
+                history.finish(Stop::Interrupted);
+                break;
+            }
+        }
+        let _ = observer.observe(&Event::Finished { task, stop: history.stop() });
+        let mut labels = Array1::zeros(x.nrows());
+        for (label, leaf) in leaves.iter().enumerate() {
+            leaf.rows.iter().for_each(|&row| labels[row] = label);
+            if let Some((node, side)) = leaf.parent {
+                nodes[node].children[side] = Child::Leaf(label);
+            }
+        }
+        let centroids = Array2::from_shape_fn((leaves.len(), x.ncols()), |(c, j)| leaves[c].centroid[j]);
+        let inertia = leaves.iter().map(|l| l.inertia).sum();
+        Ok(BisectingKMeansModel { spec: self.clone(), nodes, centroids, labels, inertia, history })
+    }
+}
+
+impl BisectingKMeans {
+    /// The leaf to cut, the first on a tie; none when every leaf holds equal rows.
+    fn next<F>(&self, leaves: &[Leaf<F>]) -> Option<usize> {
+        let size = |leaf: &Leaf<F>| match self.cut {
+            Cut::LargestInertia => leaf.inertia,
+            Cut::LargestCluster => leaf.rows.len() as f64,
+        };
+        let candidates = (0..leaves.len()).filter(|&l| leaves[l].splittable);
+        candidates.reduce(|best, l| if size(&leaves[l]) > size(&leaves[best]) { l } else { best })
+    }
+}
+
+/// The inertia of each of the two clusters.
+fn cluster_inertia<F: Nearest>(model: &KMeansModel<F>, rows: &ArrayRef2<F>) -> Result<[f64; 2]> {
+    use unsup_core::estimator::AnomalyScore;
+    let mut inertia = [0.0; 2];
+    model.anomaly_score(rows)?.iter().zip(model.labels()).for_each(|(score, &label)| inertia[label] += score);
+    Ok(inertia)
+}

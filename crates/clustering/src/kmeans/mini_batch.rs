@@ -1,0 +1,207 @@
+//! Mini-batch k-means: centroids that follow the mean of the rows they have met, a small batch at a time.
+//!
+//! A step assigns a batch to its nearest centroids and moves each of those to the mean of all rows it was ever given:
+//! c ← c + (Σ w·x − W·c) / (N + W), where W is what the batch's rows of c weigh and N what those before weighed. Centroids that have met
+//! few rows are now and then put on rows of the batch.
+//!
+//! **Use it** where the data are too many for a pass an iteration, or come as a stream
+//! ([`start`](MiniBatchKMeans::start), then [`partial_fit`](MiniBatchKMeansModel::partial_fit)). **Do not use it** where the data fit in memory:
+//! [k-means](super) ends lower, and on this library's kernels rarely later.
+//!
+//! Cost: batch·k·d multiply-adds a step; memory: a batch, and k × d sums.
+//!
+//! Source: Sculley, *Web-scale k-means clustering*, WWW 2010, algorithm 1; stopping rule and reassignment are
+//! scikit-learn's.
+
+use super::mini_batch_model::MiniBatchKMeansModel;
+use super::{Init, check_counts};
+use ndarray::{ArrayRef2, Axis};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+use unsup_core::estimator::Fit;
+use unsup_core::math::{Moments, Nearest};
+use unsup_core::observe::{Event, History, Observer, Stop};
+use unsup_core::{Error, Result, Seed};
+
+/// The hyper-parameters of mini-batch k-means; see the [module](self).
+///
+/// ```
+/// use unsup_clustering::{KMeans, MiniBatchKMeans};
+/// use unsup_core::{data, estimator::Fit};
+/// let x = data::digits().x;
+/// let model = MiniBatchKMeans::new(10).batch(256).seed(7).fit(&x)?;
+/// let full = KMeans::new(10).seed(7).fit(&x)?;
+/// assert!(model.inertia() < 1.1 * full.inertia());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MiniBatchKMeans {
+    pub(super) clusters: usize,
+    init: Init,
+    restarts: usize,
+    batch: usize,
+    epochs: usize,
+    patience: usize,
+    pub(super) reassignment: f64,
+    pub(super) seed: Seed,
+}
+
+impl MiniBatchKMeans {
+    /// `clusters` centroids, the best of 3 greedy k-means++ seedings, batches of 1024 rows, at most 100 epochs, a patience of 10
+    /// batches, reassignment below 1 % and seed 0.
+    pub fn new(clusters: usize) -> Self {
+        MiniBatchKMeans {
+            clusters,
+            init: Init::default(),
+            restarts: 3,
+            batch: 1024,
+            epochs: 100,
+            patience: 10,
+            reassignment: 0.01,
+            seed: Seed::default(),
+        }
+    }
+
+    /// How the first centroids are chosen, among three batches' worth of rows.
+    #[must_use]
+    pub fn init(mut self, init: Init) -> Self {
+        self.init = init;
+        self
+    }
+
+    /// How many seedings are tried; the one of least inertia on three batches' worth of rows is kept. At least 1.
+    #[must_use]
+    pub fn restarts(mut self, restarts: usize) -> Self {
+        self.restarts = restarts;
+        self
+    }
+
+    /// How many rows a step takes. At least 1.
+    #[must_use]
+    pub fn batch(mut self, batch: usize) -> Self {
+        self.batch = batch;
+        self
+    }
+
+    /// How many times as many rows as there are may be drawn. At least 1.
+    #[must_use]
+    pub fn epochs(mut self, epochs: usize) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
+    /// The fit has converged when the smoothed inertia of the batches has not fallen for so many of them. At least 1.
+    #[must_use]
+    pub fn patience(mut self, patience: usize) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// A centroid that has met fewer rows than this fraction of what the busiest has met is put on a row
+    /// of the batch, every ten rows a centroid. 0 never does.
+    #[must_use]
+    pub fn reassignment(mut self, ratio: f64) -> Self {
+        self.reassignment = ratio;
+        self
+    }
+
+    /// Where the random numbers come from.
+    #[must_use]
+    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
+        self.seed = seed.into();
+        self
+    }
+
+    fn check<F: Nearest>(&self, x: &ArrayRef2<F>) -> Result<()> {
+        check_counts("mini-batch k-means", x.nrows(), self.clusters, self.restarts, self.epochs, 0.0)?;
+        for (name, value) in [("batch", self.batch), ("patience", self.patience)] {
+            if value == 0 {
+                return Err(Error::parameter(name, 0, "at least 1"));
+            }
+        }
+        if !(0.0..1.0).contains(&self.reassignment) {
+            return Err(Error::parameter("reassignment", self.reassignment, "at least 0 and below 1"));
+        }
+        self.init.check(self.clusters, x.ncols())
+    }
+
+    /// A model that has met one batch: the beginning of a stream. x: `[n, d]`, at least k rows.
+    ///
+    /// # Errors
+    /// As [`fit`](Fit::fit).
+    pub fn start<F: Nearest>(&self, x: &ArrayRef2<F>) -> Result<MiniBatchKMeansModel<F>> {
+        self.seeded(x)?.partial_fit(x)
+    }
+
+    /// The best of the seedings, each among rows drawn for it, by its inertia on other rows.
+    fn seeded<F: Nearest>(&self, x: &ArrayRef2<F>) -> Result<MiniBatchKMeansModel<F>> {
+        let Moments { means, .. } = super::finite_moments(x)?;
+        self.check(x)?;
+        let shift: Vec<F> = means.iter().map(|&m| F::of(m)).collect();
+        let (n, seed) = (x.nrows(), self.seed.named("mini-batch k-means"));
+        let size = (3 * self.batch).max(3 * self.clusters).min(n);
+        let sample = |name: &str, index: usize| {
+            let mut rows = seed.named(name).indexed(index).permutation(n);
+            rows.truncate(size);
+            x.select(Axis(0), &rows)
+        };
+        let validation = sample("validation", 0);
+        let mut best: Option<(f64, MiniBatchKMeansModel<F>)> = None;
+        for restart in 0..if matches!(self.init, Init::Centroids(_)) { 1 } else { self.restarts } {
+            let rows = sample("seeding", restart);
+            let centroids = self.init.centroids(&rows, None, &shift, self.clusters, seed.indexed(restart));
+            let model = MiniBatchKMeansModel::new(self.clone(), centroids, shift.clone());
+            let inertia = -model.score(&validation)?;
+            if best.as_ref().is_none_or(|(least, _)| inertia < *least) {
+                best = Some((inertia, model));
+            }
+        }
+        best.map(|(_, model)| model).ok_or_else(|| Error::parameter("restarts", 0, "at least 1"))
+    }
+}
+
+/// x: `[n, d]`. Batches are drawn with replacement.
+///
+/// # Errors
+/// Those of [k-means](super::KMeans), and [`Error::Parameter`] for `batch`, `epochs`, `patience` or `reassignment` out of range.
+impl<F: Nearest> Fit<ArrayRef2<F>> for MiniBatchKMeans {
+    type Model = MiniBatchKMeansModel<F>;
+
+    fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<Self::Model> {
+        let task = "mini-batch k-means";
+        let mut model = self.seeded(x)?;
+        let (n, batch) = (x.nrows(), self.batch.min(x.nrows()));
+        let steps = (self.epochs * n).div_ceil(batch);
+        let _ = observer.observe(&Event::Started { task, total: steps });
+        let mut history = History::new();
+        // scikit-learn's: an average over about one epoch, begun after the first step, whose centroids are fresh
+        let alpha = (2.0 * batch as f64 / (n + 1) as f64).min(1.0);
+        let (mut smoothed, mut least, mut waited) = (None::<f64>, f64::INFINITY, 0);
+        for step in 0..steps {
+            let mut rng = self.seed.named("batches").indexed(step).rng();
+            let rows: Vec<usize> = (0..batch).map(|_| rng.random_range(0..n)).collect();
+            let inertia = model.step(&x.select(Axis(0), &rows)) / batch as f64;
+            if step > 0 {
+                smoothed = Some(smoothed.map_or(inertia, |s| s + alpha * (inertia - s)));
+            }
+            let objective = smoothed.unwrap_or(inertia);
+            history.record(objective, &[]);
+            let event = Event::Progress { task, done: step + 1, objective, terms: &[] };
+            if observer.observe(&event).is_break() {
+                history.finish(Stop::Interrupted);
+                break;
+            }
+            if step > 0 && objective < least {
+                (least, waited) = (objective, 0);
+            } else if step > 0 {
+                waited += 1;
+            }
+            if waited >= self.patience {
+                history.finish(Stop::Converged);
+                break;
+            }
+        }
+        let _ = observer.observe(&Event::Finished { task, stop: history.stop() });
+        model.finish(x, history)
+    }
+}

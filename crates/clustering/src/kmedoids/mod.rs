@@ -1,0 +1,233 @@
+//! k-medoids: k of the rows themselves that minimise the deviation Σᵢ minⱼ d(xᵢ, mⱼ), for any dissimilarity d.
+//!
+//! FasterPAM swaps a medoid for another row whenever that lowers the deviation, as soon as it finds such a swap, and ends
+//! where no swap does: in a local minimum of the swap neighbourhood, which is that of PAM. One pass over the rows finds for a
+//! candidate the best of all k medoids to give up, at the cost of one.
+//!
+//! **Use it** where a centre must be a row, where d is not Euclidean (edit distances, correlations, Manhattan distances
+//! against outliers), or where only the dissimilarities are known. **Do not use it** for many rows: all n² dissimilarities are
+//! held.
+//!
+//! Cost: n²·d for the dissimilarities, then n² a round of swaps, usually 2–4 rounds; memory: n².
+//!
+//! Sources: Kaufman & Rousseeuw, *Finding groups in data* (1990), chapter 2; Schubert & Rousseeuw, *Fast and eager
+//! k-medoids clustering*, Information Systems 101 (2021), algorithm 4.
+
+mod dissimilarity;
+mod faster_pam;
+mod model;
+
+pub use dissimilarity::Dissimilarity;
+pub use model::KMedoidsModel;
+
+use faster_pam::{Medoids, build};
+use ndarray::{Array1, ArrayRef2, Axis};
+use serde::{Deserialize, Serialize};
+use unsup_core::estimator::Fit;
+use unsup_core::math::Nearest;
+use unsup_core::observe::{Event, Observer, Stop};
+use unsup_core::{Error, Result, Seed, validate};
+
+/// How k-medoids chooses its first medoids.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum MedoidInit {
+    /// k distinct rows, drawn uniformly: what the authors of FasterPAM recommend.
+    #[default]
+    Random,
+    /// BUILD of PAM: one medoid after another, each the row that lowers the deviation most. n²·k operations.
+    Build,
+    /// These rows, k different ones.
+    Rows(Vec<usize>),
+}
+
+/// The hyper-parameters of k-medoids; see the [module](self).
+///
+/// ```
+/// use ndarray::array;
+/// use unsup_clustering::{Dissimilarity, KMedoids};
+/// use unsup_core::estimator::{Fit, Predict};
+/// // the outlier moves no medoid away
+/// let x = array![[0.0], [1.0], [2.0], [50.0], [51.0], [52.0], [9000.0]];
+/// let model = KMedoids::new(3).dissimilarity(Dissimilarity::Manhattan).restarts(5).seed(1).fit(&x)?;
+/// let mut medoids = model.medoids().to_vec();
+/// medoids.sort();
+/// assert_eq!(medoids, [1, 4, 6]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KMedoids {
+    clusters: usize,
+    dissimilarity: Dissimilarity,
+    init: MedoidInit,
+    restarts: usize,
+    max_iterations: usize,
+    seed: Seed,
+}
+
+impl KMedoids {
+    /// `clusters` medoids under the Euclidean distance, random first ones, one start, at most 100 rounds and seed 0.
+    pub fn new(clusters: usize) -> Self {
+        KMedoids {
+            clusters,
+            dissimilarity: Dissimilarity::default(),
+            init: MedoidInit::default(),
+            restarts: 1,
+            max_iterations: 100,
+            seed: Seed::default(),
+        }
+    }
+
+    /// How unlike two rows are.
+    #[must_use]
+    pub fn dissimilarity(mut self, dissimilarity: Dissimilarity) -> Self {
+        self.dissimilarity = dissimilarity;
+        self
+    }
+
+    /// How the first medoids are chosen.
+    #[must_use]
+    pub fn init(mut self, init: MedoidInit) -> Self {
+        self.init = init;
+        self
+    }
+
+    /// How many random starts are made; the one of least deviation is kept. At least 1.
+    #[must_use]
+    pub fn restarts(mut self, restarts: usize) -> Self {
+        self.restarts = restarts;
+        self
+    }
+
+    /// The most rounds over all rows of one start. At least 1.
+    #[must_use]
+    pub fn max_iterations(mut self, max_iterations: usize) -> Self {
+        self.max_iterations = max_iterations;
+        self
+    }
+
+    /// Where the random numbers come from.
+    #[must_use]
+    pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
+        self.seed = seed.into();
+        self
+    }
+
+    /// Learns from the dissimilarities of all pairs; the spec's own [`Dissimilarity`] is not asked. d: `[n, n]`, not
+    /// negative; neither symmetry nor the triangle inequality is needed: d\[i, j\] is how unlike row i is to medoid j.
+    ///
+    /// The model has no rows to compare others with: its `predict` is an [`Error::Shape`].
+    ///
+    /// # Errors
+    /// As [`fit`](Fit::fit); [`Error::Shape`] when d is not square, [`Error::Value`] for a negative entry, whose index is counted
+    /// row after row.
+    pub fn fit_dissimilarities<F: Nearest>(
+        &self,
+        d: &ArrayRef2<F>,
+        observer: &mut dyn Observer,
+    ) -> Result<KMedoidsModel<F>> {
+        validate::table(d, "dissimilarities")?;
+        let (n, columns) = d.dim();
+        if n != columns {
+            return Err(Error::shape(
+                "dissimilarities",
+                "as many columns as rows",
+                format!("{n} × {columns}"),
+            ));
+        }
+        if let Some((index, value)) = d.iter().enumerate().find(|(_, v)| **v < F::zero()) {
+            let allowed = "dissimilarities that are not negative";
+            return Err(Error::Value { what: "dissimilarities", index, value: value.to_string(), allowed });
+        }
+        // a candidate's column is what the search reads: it becomes a row
+        let transposed: Vec<F> = d.t().iter().copied().collect();
+        self.run(&transposed, n, observer, |_| ndarray::Array2::zeros((0, 0)))
+    }
+
+    fn run<F: Nearest>(
+        &self,
+        to: &[F],
+        n: usize,
+        observer: &mut dyn Observer,
+        rows_of: impl Fn(&[usize]) -> ndarray::Array2<F>,
+    ) -> Result<KMedoidsModel<F>> {
+        self.check(n)?;
+        let mut best: Option<Medoids<'_, F>> = None;
+        for restart in 0..if self.init == MedoidInit::Random { self.restarts } else { 1 } {
+            let seed = self.seed.named("k-medoids").indexed(restart);
+            let first = match &self.init {
+                MedoidInit::Random => seed.permutation(n)[..self.clusters].to_vec(),
+                MedoidInit::Build => build(to, n, self.clusters),
+                MedoidInit::Rows(rows) => rows.clone(),
+            };
+            let mut medoids = Medoids::new(to, n, first);
+            let _ = observer.observe(&Event::Started { task: "k-medoids", total: self.max_iterations });
+            medoids.swap_until_none_helps(self.max_iterations, observer);
+            let stop = medoids.history.stop();
+            let _ = observer.observe(&Event::Finished { task: "k-medoids", stop });
+            if best.as_ref().is_none_or(|b| medoids.deviation() < b.deviation()) {
+                best = Some(medoids);
+            }
+            if stop == Stop::Interrupted {
+                break;
+            }
+        }
+        let found = best.ok_or_else(|| Error::parameter("restarts", 0, "at least 1"))?;
+        Ok(KMedoidsModel {
+            spec: self.clone(),
+            rows: rows_of(&found.medoids),
+            labels: found.labels(),
+            deviation: found.deviation(),
+            medoids: Array1::from(found.medoids),
+            history: found.history,
+        })
+    }
+
+    fn check(&self, n: usize) -> Result<()> {
+        let positive = [
+            ("clusters", self.clusters),
+            ("restarts", self.restarts),
+            ("max_iterations", self.max_iterations),
+        ];
+        for (name, value) in positive {
+            if value == 0 {
+                return Err(Error::parameter(name, 0, "at least 1"));
+            }
+        }
+        if n < self.clusters {
+            return Err(Error::TooFewRows { method: "k-medoids", needed: self.clusters, found: n });
+        }
+        if n > u32::MAX as usize {
+            return Err(Error::parameter("rows", n, "fewer than 2³²: all pairs are held"));
+        }
+        if let MedoidInit::Rows(rows) = &self.init {
+            if rows.len() != self.clusters {
+                let found = format!("{} rows", rows.len());
+                return Err(Error::shape("initial medoids", format!("{} rows", self.clusters), found));
+            }
+            if let Some(at) = (0..rows.len()).find(|&i| rows[i] >= n || rows[..i].contains(&rows[i])) {
+                let allowed = "different rows of x";
+                let value = rows[at].to_string();
+                return Err(Error::Value { what: "initial medoids", index: at, value, allowed });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// x: `[n, d]`.
+///
+/// # Errors
+/// [`Error::Empty`], [`Error::NonFinite`] (with row and column); [`Error::TooFewRows`] when k > n; [`Error::Parameter`] for a
+/// hyper-parameter out of range; [`Error::Shape`] and [`Error::Value`] for first medoids that are not k different rows;
+/// [`Error::Numerical`] when a dissimilarity overflows or all pairs do not fit into memory; [`Error::Value`] for a row of zeros under the cosine.
+impl<F: Nearest> Fit<ArrayRef2<F>> for KMedoids {
+    type Model = KMedoidsModel<F>;
+
+    fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<Self::Model> {
+        validate::table(x, "x")?;
+        self.check(x.nrows())?;
+        let pairs = self.dissimilarity.table(x, x)?;
+        self.run(&pairs, x.nrows(), observer, |medoids| x.select(Axis(0), medoids))
+    }
+}
