@@ -7,10 +7,10 @@
 
 use super::geometry::Geometry;
 use super::unroll::{col2im, im2col};
-use super::{phases, winograd};
+use super::winograd;
 use crate::math::gemm::{Mat, multiply, product, product_plus};
 use crate::nn::ops::element::Element;
-use crate::nn::ops::reduce::pieces;
+use crate::nn::ops::reduce::{pieces, sum_parts};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -22,11 +22,7 @@ const LARGE_WEIGHT: usize = 1 << 17;
 /// y = x * weight (+ bias). x: `[n, c, h, w]`, weight: `[o, c / groups, kh, kw]`, bias: `[o]`.
 pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
     if winograd::suits(g) {
-        let kernels = winograd::kernels::<T, 6, 3>([g.out_channels, g.in_channels], weight, false);
-        return winograd::forward::<T, 6>(&g.into(), x, &kernels, bias);
-    }
-    if phases::suits(g) {
-        return phases::forward(g, x, weight, bias);
+        return winograd::forward(g, x, weight, false, bias);
     }
     if g.is_dense() {
         let weight = Mat::new(weight, g.out_channels, g.taps()).t();
@@ -76,13 +72,9 @@ pub(super) fn input_gradient<T: Element>(g: &Geometry, y: &[T], weight: &[T]) ->
     }
     if let Some(flipped) = g.flipped() {
         if winograd::suits(&flipped) {
-            let kernels = winograd::kernels::<T, 6, 3>([g.in_channels, g.out_channels], weight, true);
-            return winograd::forward::<T, 6>(&(&flipped).into(), y, &kernels, None);
+            return winograd::forward(&flipped, y, weight, true, None);
         }
         return forward(&flipped, y, &flip(g, weight), None);
-    }
-    if phases::suits(g) {
-        return phases::input_gradient(g, y, weight);
     }
     let (in_image, out_image) = (g.in_image(), g.out_image());
     pieces(g.images * in_image, g.images_per_tile() * in_image, |i, x| {
@@ -115,10 +107,7 @@ pub(super) fn input_gradient<T: Element>(g: &Geometry, y: &[T], weight: &[T]) ->
 /// Returns `[o, c / groups, kh, kw]`.
 pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], y: &[T]) -> Vec<T> {
     if winograd::suits(g) {
-        return winograd::weight_gradient::<T, 6, 3>(&g.into(), x, y);
-    }
-    if phases::suits(g) {
-        return phases::weight_gradient(g, x, y);
+        return winograd::weight_gradient(g, x, y);
     }
     if g.is_dense() {
         return product(Mat::new(y, g.images, g.out_channels).t(), Mat::new(x, g.images, g.taps()));
@@ -155,7 +144,7 @@ pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], y: &[T]) -> Vec
             part
         })
         .collect();
-    sum_in_order(parts, size)
+    sum_parts(&parts, size)
 }
 
 /// The same where sums of chunks of images would be many times the images themselves: tiles are unrolled first, then
@@ -204,19 +193,6 @@ fn large_weight_gradient<T: Element>(g: &Geometry, x: &[T], y: &[T]) -> Vec<T> {
             out.copy_from_slice(&sums[output * out.len()..][..out.len()]);
         }
     })
-}
-
-fn sum_in_order<T: Element>(parts: Vec<Vec<T>>, size: usize) -> Vec<T> {
-    let mut parts = parts.into_iter();
-    let mut total = parts.next().unwrap_or_else(|| vec![T::zero(); size]);
-    let rest: Vec<Vec<T>> = parts.collect();
-    const STRETCH: usize = 4096;
-    total.par_chunks_mut(STRETCH).enumerate().for_each(|(i, total)| {
-        for part in &rest {
-            total.iter_mut().zip(&part[i * STRETCH..]).for_each(|(t, &p)| *t += p);
-        }
-    });
-    total
 }
 
 /// product `[o, (n, pixels)]` into out `[n, o, pixels]`.

@@ -17,7 +17,6 @@ mod composed;
 mod geometry;
 mod kernels;
 mod options;
-mod phases;
 mod recorded;
 mod unroll;
 mod winograd;

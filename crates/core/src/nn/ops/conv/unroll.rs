@@ -28,8 +28,136 @@ pub(super) fn im2col<T: Element>(g: &Geometry, x: &[T], rows: Range<usize>, colu
     });
 }
 
-/// Strides above 1: each plane is first taken apart into stride² planes of every stride-th row and column, with the
-/// padding around it, in which the values of a tap lie side by side.
+/// Values copied at a time; of the shortest lines, half as many.
+const LANES: usize = 8;
+const SHORT: usize = LANES / 2;
+
+/// How a plane, with the padding around it, is taken apart for strides s above 1: into s² planes of every s-th row and
+/// column, its phases, in which the values of a tap lie side by side.
+struct Phases {
+    stride: usize,
+    /// Lines and columns of a phase that the tile's outputs see.
+    lines: usize,
+    width: usize,
+    /// From one line of a phase to the next: vectors go beyond the end.
+    line_stride: usize,
+    /// From one phase to the next.
+    phase: usize,
+    /// Of each phase along a line that is seen.
+    parts: Vec<Part>,
+    /// Where the values that each tap sees begin.
+    taps: Vec<usize>,
+}
+
+/// Column s·X + part − padding of a line is number X of a part.
+struct Part {
+    /// Numbers that lie before the line.
+    before: usize,
+    /// The first column, and how many there are.
+    first: usize,
+    inside: usize,
+}
+
+impl Phases {
+    fn new(g: &Geometry, rows: usize) -> Self {
+        let ([kh, kw], stride) = (g.kernel, g.stride);
+        let lines = rows + (kh - 1) * g.dilation / stride;
+        let width = g.out_width + (kw - 1) * g.dilation / stride;
+        let line_stride = width + 2 * LANES;
+        let phase = lines * line_stride;
+        let part = |part: usize| {
+            let before = g.padding.saturating_sub(part).div_ceil(stride).min(width);
+            let first = (before * stride + part).saturating_sub(g.padding).min(g.width);
+            Part { before, first, inside: (g.width - first).div_ceil(stride).min(width - before) }
+        };
+        let tap = |tap: usize| {
+            let (y, x) = (tap / kw * g.dilation, tap % kw * g.dilation);
+            (y % stride * stride + x % stride) * phase + y / stride * line_stride + x / stride
+        };
+        // a kernel smaller than the stride sees only some parts
+        let parts = (0..stride.min((kw - 1) * g.dilation + 1)).map(part).collect();
+        Phases { stride, lines, width, line_stride, phase, parts, taps: (0..kh * kw).map(tap).collect() }
+    }
+
+    fn room(&self) -> usize {
+        self.stride * self.stride * self.phase + LANES
+    }
+
+    /// Calls f for the lines that are seen with their place in a plane of the padded image from `top` on, if they are
+    /// inside, and where they begin among the phases.
+    #[inline(always)]
+    fn for_lines(&self, g: &Geometry, top: usize, mut f: impl FnMut(Option<usize>, usize)) {
+        for down in 0..self.stride.min((g.kernel[0] - 1) * g.dilation + 1) {
+            for line in 0..self.lines {
+                let y = (top + line * self.stride + down).checked_sub(g.padding).filter(|&y| y < g.height);
+                f(y, down * self.stride * self.phase + line * self.line_stride);
+            }
+        }
+    }
+
+    /// Takes apart the line that `from` begins with.
+    #[inline(always)]
+    fn take_apart<T: Element>(&self, from: &[T], to: &mut [T]) {
+        for (number, &Part { before, first, inside }) in self.parts.iter().enumerate() {
+            let to = &mut to[number * self.phase..][..self.line_stride];
+            let from = &from[first..];
+            zeros(to, before);
+            let mut done = 0;
+            if self.stride == 2 {
+                // what is beyond the end of the line is written over below
+                let pieces = to[before..].as_chunks_mut::<LANES>().0.iter_mut();
+                for (to, from) in pieces.zip(from.as_chunks::<{ 2 * LANES }>().0) {
+                    if done >= inside {
+                        break;
+                    }
+                    let from = *from;
+                    *to = std::array::from_fn(
+                        #[inline(always)]
+                        |l| from[2 * l],
+                    );
+                    done += LANES;
+                }
+            }
+            for at in done..inside {
+                to[before + at] = from[at * self.stride];
+            }
+            zeros(&mut to[before + inside..], self.width - before - inside);
+        }
+    }
+
+    /// Adds a line of the phases back to where it was taken from.
+    #[inline(always)]
+    fn put_together<T: Element>(&self, from: &[T], to: &mut [T]) {
+        for (number, &Part { before, first, inside }) in self.parts.iter().enumerate() {
+            let from = &from[number * self.phase + before..][..inside];
+            let to = &mut to[first..];
+            let mut done = 0;
+            if self.stride == 2 {
+                let pieces = to.as_chunks_mut::<{ 2 * LANES }>().0.iter_mut();
+                for (to, from) in pieces.zip(from.as_chunks::<LANES>().0) {
+                    let (from, mut sum) = (*from, *to);
+                    for l in 0..LANES {
+                        sum[2 * l] += from[l];
+                    }
+                    *to = sum;
+                    done += LANES;
+                }
+            }
+            for at in done..inside {
+                to[at * self.stride] += from[at];
+            }
+        }
+    }
+}
+
+/// Writes at least so many zeros, in whole pieces.
+#[inline(always)]
+fn zeros<T: Element>(to: &mut [T], count: usize) {
+    for to in to.as_chunks_mut::<LANES>().0.iter_mut().take(count.div_ceil(LANES)) {
+        *to = [T::zero(); LANES];
+    }
+}
+
 struct Strided<'a, T> {
     g: &'a Geometry,
     x: &'a [T],
@@ -38,69 +166,43 @@ struct Strided<'a, T> {
     phases: &'a mut Vec<T>,
 }
 
-/// Values copied at a time.
-const LANES: usize = 8;
-
 impl<T: Element> WithSimd for Strided<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Strided { g, x, rows, columns, phases } = self;
-        let ([kh, kw], stride) = (g.kernel, g.stride);
-        let (image, area) = (g.in_channels * g.in_pixels(), kh * kw);
+        let (image, area) = (g.in_channels * g.in_pixels(), g.kernel[0] * g.kernel[1]);
         let (images, tile) = (x.len() / image.max(1), rows.len() * g.out_width);
-        let planes = PhasePlanes::new(g, rows.len());
-        let PhasePlanes { lines, width, line_stride, phase } = planes;
+        let plan = Phases::new(g, rows.len());
+        let room = plan.room();
         phases.clear();
-        phases.resize(planes.room(stride), T::zero());
+        phases.resize(images * room, T::zero());
         for channel in 0..g.in_channels {
-            for i in 0..images {
+            // all images first: what has just been written in pieces cannot be read by other pieces at once
+            for (i, phases) in phases.chunks_exact_mut(room).enumerate() {
                 let plane = &x[i * image + channel * g.in_pixels()..][..g.in_pixels()];
-                // a kernel smaller than the stride sees only some phases
-                let seen = (0..stride * lines).filter(|line| line % stride <= (kh - 1) * g.dilation);
-                for line in seen {
-                    let to = &mut phases[line % stride * stride * phase + line / stride * line_stride..];
-                    match (rows.start * stride + line).checked_sub(g.padding).filter(|&y| y < g.height) {
-                        Some(y) => take_apart(g, &plane[y * g.width..][..g.width], to, phase, width),
-                        None => (0..stride).for_each(|part| to[part * phase..][..width].fill(T::zero())),
-                    }
-                }
-                for tap in 0..area {
-                    let from = planes.place(stride, tap / kw * g.dilation, tap % kw * g.dilation);
-                    let out = &mut columns[((channel * area + tap) * images + i) * tile..][..tile];
-                    copy_lines(&phases[from..], line_stride, out, g.out_width);
+                plan.for_lines(
+                    g,
+                    rows.start * g.stride,
+                    #[inline(always)]
+                    |y, place| match y {
+                        Some(y) => plan.take_apart(&plane[y * g.width..], &mut phases[place..]),
+                        None => {
+                            for part in 0..plan.parts.len() {
+                                zeros(&mut phases[place + part * plan.phase..], plan.width);
+                            }
+                        }
+                    },
+                );
+            }
+            let columns = columns[channel * area * images * tile..].chunks_exact_mut(images * tile);
+            for (columns, &tap) in columns.zip(&plan.taps) {
+                for (out, phases) in columns.chunks_exact_mut(tile).zip(phases.chunks_exact(room)) {
+                    copy_lines(&phases[tap..], plan.line_stride, out, g.out_width);
                 }
             }
         }
-    }
-}
-
-/// Writes column s·X + part − padding of a line to place X of each part's line, the parts `phase` apart; zeros where there
-/// is no such column.
-#[inline(always)]
-fn take_apart<T: Element>(g: &Geometry, from: &[T], to: &mut [T], phase: usize, width: usize) {
-    let stride = g.stride;
-    for part in 0..stride.min((g.kernel[1] - 1) * g.dilation + 1) {
-        let to = &mut to[part * phase..][..width + LANES];
-        let before = g.padding.saturating_sub(part).div_ceil(stride).min(width);
-        let first = before * stride + part - g.padding.min(before * stride + part);
-        let from = &from[first.min(from.len())..];
-        let inside = from.len().div_ceil(stride).min(width - before);
-        let mut done = 0;
-        if stride == 2 {
-            for (to, from) in to[before..].chunks_exact_mut(LANES).zip(from.chunks_exact(2 * LANES)) {
-                for l in 0..LANES {
-                    to[l] = from[2 * l];
-                }
-                done += LANES;
-            }
-        }
-        for at in done..inside {
-            to[before + at] = from[at * stride];
-        }
-        to[..before].fill(T::zero());
-        to[before + inside.min(width - before)..width].fill(T::zero());
     }
 }
 
@@ -108,6 +210,19 @@ fn take_apart<T: Element>(g: &Geometry, from: &[T], to: &mut [T], phase: usize, 
 /// next one writes over.
 #[inline(always)]
 fn copy_lines<T: Element>(from: &[T], stride: usize, out: &mut [T], width: usize) {
+    if width == SHORT {
+        for (out, from) in out.as_chunks_mut::<SHORT>().0.iter_mut().zip(from.chunks(stride)) {
+            from.first_chunk().into_iter().for_each(|from| *out = *from);
+        }
+        return;
+    }
+    if width.is_multiple_of(LANES) {
+        for (out, from) in out.chunks_exact_mut(width).zip(from.chunks(stride)) {
+            let pieces = out.as_chunks_mut::<LANES>().0.iter_mut().zip(from.as_chunks::<LANES>().0);
+            pieces.for_each(|(out, from)| *out = *from);
+        }
+        return;
+    }
     let lines = out.len() / width.max(1);
     for line in 0..lines {
         let (from, out) = (&from[line * stride..], &mut out[line * width..]);
@@ -150,7 +265,7 @@ pub(super) fn col2im<T: Element>(g: &Geometry, columns: &[T], rows: Range<usize>
     });
 }
 
-/// The transpose of [`Strided`]: the taps are added up in stride² planes, which are then put together.
+/// The transpose of [`Strided`]: the taps are added up in the phases, which are then put together.
 struct Back<'a, T> {
     g: &'a Geometry,
     columns: &'a [T],
@@ -165,106 +280,58 @@ impl<T: Element> WithSimd for Back<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Back { g, columns, rows, x, phases } = self;
-        let ([kh, kw], stride) = (g.kernel, g.stride);
-        let (image, area) = (g.in_channels * g.in_pixels(), kh * kw);
+        let (image, area) = (g.in_channels * g.in_pixels(), g.kernel[0] * g.kernel[1]);
         let (images, tile) = (x.len() / image.max(1), rows.len() * g.out_width);
-        let planes = PhasePlanes::new(g, rows.len());
+        let plan = Phases::new(g, rows.len());
+        let room = plan.room();
         for channel in 0..g.in_channels {
-            for i in 0..images {
-                phases.clear();
-                phases.resize(planes.room(stride), T::zero());
-                for tap in 0..area {
-                    let to = planes.place(stride, tap / kw * g.dilation, tap % kw * g.dilation);
-                    let from = &columns[((channel * area + tap) * images + i) * tile..][..tile];
-                    add_lines(from, g.out_width, &mut phases[to..], planes.line_stride);
+            phases.clear();
+            phases.resize(images * room, T::zero());
+            let columns = columns[channel * area * images * tile..].chunks_exact(images * tile);
+            for (columns, &tap) in columns.zip(&plan.taps) {
+                for (from, phases) in columns.chunks_exact(tile).zip(phases.chunks_exact_mut(room)) {
+                    add_lines(from, g.out_width, &mut phases[tap..], plan.line_stride);
                 }
+            }
+            for (i, phases) in phases.chunks_exact(room).enumerate() {
                 let plane = &mut x[i * image + channel * g.in_pixels()..][..g.in_pixels()];
-                for line in 0..stride * planes.lines {
-                    let y = (rows.start * stride + line).checked_sub(g.padding).filter(|&y| y < g.height);
-                    if let Some(y) = y {
-                        let from = line % stride * stride * planes.phase + line / stride * planes.line_stride;
-                        put_together(g, &phases[from..], planes.phase, &mut plane[y * g.width..][..g.width]);
-                    }
-                }
+                plan.for_lines(
+                    g,
+                    rows.start * g.stride,
+                    #[inline(always)]
+                    |y, place| {
+                        if let Some(y) = y {
+                            plan.put_together(&phases[place..], &mut plane[y * g.width..][..g.width]);
+                        }
+                    },
+                );
             }
         }
     }
 }
 
-/// How the phases of one plane lie in memory.
-struct PhasePlanes {
-    /// Lines and columns of a phase that the tile's outputs see.
-    lines: usize,
-    width: usize,
-    line_stride: usize,
-    phase: usize,
-}
-
-impl PhasePlanes {
-    fn new(g: &Geometry, rows: usize) -> Self {
-        let [kh, kw] = g.kernel;
-        let lines = rows + (kh - 1) * g.dilation / g.stride;
-        let width = g.out_width + (kw - 1) * g.dilation / g.stride;
-        // vectors go beyond the end of a line
-        let line_stride = width + 2 * LANES;
-        PhasePlanes { lines, width, line_stride, phase: lines * line_stride }
-    }
-
-    fn room(&self, stride: usize) -> usize {
-        stride * stride * self.phase + LANES
-    }
-
-    /// Where the values that a tap sees begin.
-    #[inline(always)]
-    fn place(&self, stride: usize, ky: usize, kx: usize) -> usize {
-        (ky % stride * stride + kx % stride) * self.phase + ky / stride * self.line_stride + kx / stride
-    }
-}
-
-/// Adds lines of `width` values, one after the other, to lines that lie `stride` apart. What is beyond the end of a line
-/// is never read.
+/// Adds lines of `width` values, one after the other, to lines that lie `stride` apart.
 #[inline(always)]
 fn add_lines<T: Element>(from: &[T], width: usize, to: &mut [T], stride: usize) {
-    let lines = from.len() / width.max(1);
-    for line in 0..lines {
-        let (from, to) = (&from[line * width..], &mut to[line * stride..]);
-        if from.len() < width + LANES {
-            to.iter_mut().zip(&from[..width]).for_each(|(to, &from)| *to += from);
-            continue;
-        }
-        for start in (0..width).step_by(LANES) {
-            if let (Some(to), Some(from)) =
-                (to[start..].first_chunk_mut::<LANES>(), from[start..].first_chunk::<LANES>())
-            {
-                for l in 0..LANES {
-                    to[l] += from[l];
-                }
-            }
-        }
+    #[inline(always)]
+    fn add<T: Element, const N: usize>(to: &mut [T; N], from: &[T; N]) {
+        let (a, b) = (*to, *from);
+        *to = std::array::from_fn(
+            #[inline(always)]
+            |l| a[l] + b[l],
+        );
     }
-}
-
-/// Adds place X of each part's line to column s·X + part − padding, if there is one.
-#[inline(always)]
-fn put_together<T: Element>(g: &Geometry, from: &[T], phase: usize, to: &mut [T]) {
-    let stride = g.stride;
-    for part in 0..stride {
-        let before = g.padding.saturating_sub(part).div_ceil(stride);
-        let first = before * stride + part - g.padding;
-        let end = g.out_width + (g.kernel[1] - 1) * g.dilation / stride;
-        let from = &from[part * phase..][before.min(end)..end];
-        let to = &mut to[first.min(g.width)..];
-        let mut done = 0;
-        if stride == 2 {
-            for (to, from) in to.chunks_exact_mut(2 * LANES).zip(from.chunks_exact(LANES)) {
-                for l in 0..LANES {
-                    to[2 * l] += from[l];
-                }
-                done += LANES;
-            }
+    if width == SHORT {
+        for (from, to) in from.as_chunks::<SHORT>().0.iter().zip(to.chunks_mut(stride)) {
+            to.first_chunk_mut().into_iter().for_each(|to| add(to, from));
         }
-        let to = to.iter_mut().skip(done * stride).step_by(stride);
-        to.zip(&from[done..]).for_each(|(to, &from)| *to += from);
+        return;
+    }
+    for (from, to) in from.chunks_exact(width.max(1)).zip(to.chunks_mut(stride)) {
+        let (whole, rest) = from.as_chunks::<LANES>();
+        let (to_whole, to_rest) = to[..width].as_chunks_mut::<LANES>();
+        to_whole.iter_mut().zip(whole).for_each(|(to, from)| add(to, from));
+        to_rest.iter_mut().zip(rest).for_each(|(to, &from)| *to += from);
     }
 }
 

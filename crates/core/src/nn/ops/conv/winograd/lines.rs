@@ -13,8 +13,8 @@ const FEW: usize = 8;
 #[derive(Clone)]
 pub(super) struct Rows {
     pub(super) size: [usize; 2],
-    /// Zeros above and to the left.
-    pub(super) padding: [usize; 2],
+    /// Zeros around it.
+    pub(super) padding: usize,
     pub(super) rows: Range<usize>,
     pub(super) across: usize,
 }
@@ -68,20 +68,20 @@ impl<'a, T: Element, const N: usize> Gathered<'a, T, N> {
     where
         T: 'p,
     {
-        let Rows { size: [height, width], padding: [above, left], rows, across } = rows;
+        let Rows { size: [height, width], padding, rows, across } = rows;
         let lines = Self::lines(rows.len());
-        let kept = (*width).min(OUT * self.width - left);
+        let kept = (*width).min(OUT * self.width - padding);
         let padded = self.padded.chunks_exact_mut(OUT * self.width);
         for (line, padded) in padded.enumerate() {
-            let y = (rows.start * OUT + line % lines).checked_sub(*above).filter(|y| y < height);
+            let y = (rows.start * OUT + line % lines).checked_sub(*padding).filter(|y| y < height);
             // lines outside stay zeros
             if let Some(y) = y {
-                copy(&mut padded[*left..], &plane(line / lines)[y * width..][..kept]);
+                copy(&mut padded[*padding..], &plane(line / lines)[y * width..][..kept]);
             }
         }
         let fours = self.padded.as_chunks::<{ OUT * FEW }>().0.chunks_exact(self.width / FEW);
         for (fours, parts) in fours.zip(self.parts.chunks_exact_mut(OUT * self.part)) {
-            for (v, fours) in fours.iter().enumerate() {
+            for (v, &fours) in fours.iter().enumerate() {
                 for k in 0..OUT {
                     let values: [T; FEW] = std::array::from_fn(
                         #[inline(always)]

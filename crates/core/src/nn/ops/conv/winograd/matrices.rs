@@ -1,12 +1,9 @@
 //! The matrices of the transforms, applied to vectors of tiles.
-//!
-//! Kernels of three points a side interpolate at 0, ±a, ±b and ∞ ([`Points`]), those of two at ±a, ±b and ∞
-//! ([`ShortPoints`]). The points were chosen for the least error in `f32`.
 
-use super::OUT;
+use super::{IN, OUT};
 use crate::Float;
 
-/// For kernels of three: powers of the points, and the scales of G.
+/// The powers of the points ±a and ±b, and the scales of G.
 struct Points;
 
 impl Points {
@@ -21,35 +18,20 @@ impl Points {
     const SCALE_B: f64 = 1.0 / 6.0;
 }
 
-/// For kernels of two: powers of the points 1/2 and 5/4, and the scales of G.
-struct ShortPoints;
-
-impl ShortPoints {
-    const A: f64 = 0.5;
-    const B: f64 = 1.25;
-    const A2: f64 = Self::A * Self::A;
-    const B2: f64 = Self::B * Self::B;
-    const A3: f64 = Self::A2 * Self::A;
-    const B3: f64 = Self::B2 * Self::B;
-    /// 1 / (2a(a² − b²)) and 1 / (2b(b² − a²)).
-    const SCALE_A: f64 = 1.0 / (2.0 * Self::A * (Self::A2 - Self::B2));
-    const SCALE_B: f64 = 1.0 / (2.0 * Self::B * (Self::B2 - Self::A2));
-}
-
 /// Some tiles' values at one position.
-pub(in crate::nn::ops::conv) type Lanes<T, const L: usize> = [T; L];
+pub(super) type Lanes<T, const L: usize> = [T; L];
 
 /// One of the matrices: N rows to M.
-pub(in crate::nn::ops::conv) trait Side<const N: usize, const M: usize> {
+pub(super) trait Side<const N: usize, const M: usize> {
     fn apply<T: Float, const L: usize>(from: [&Lanes<T, L>; N], out: &mut [Lanes<T, L>; M]);
 }
 
 /// Bᵀ d.
-pub(in crate::nn::ops::conv) struct Input;
+pub(super) struct Input;
 
-impl Side<6, 6> for Input {
+impl Side<IN, IN> for Input {
     #[inline(always)]
-    fn apply<T: Float, const L: usize>(d: [&Lanes<T, L>; 6], out: &mut [Lanes<T, L>; 6]) {
+    fn apply<T: Float, const L: usize>(d: [&Lanes<T, L>; IN], out: &mut [Lanes<T, L>; IN]) {
         let (a, b, a2, b2) = (T::of(Points::A), T::of(Points::B), T::of(Points::A2), T::of(Points::B2));
         let middle = T::of(Points::A2 + Points::B2);
         for l in 0..L {
@@ -67,11 +49,11 @@ impl Side<6, 6> for Input {
 }
 
 /// Aᵀ m.
-pub(in crate::nn::ops::conv) struct Output;
+pub(super) struct Output;
 
-impl Side<6, OUT> for Output {
+impl Side<IN, OUT> for Output {
     #[inline(always)]
-    fn apply<T: Float, const L: usize>(m: [&Lanes<T, L>; 6], out: &mut [Lanes<T, L>; OUT]) {
+    fn apply<T: Float, const L: usize>(m: [&Lanes<T, L>; IN], out: &mut [Lanes<T, L>; OUT]) {
         let (a, b, a2, b2) = (T::of(Points::A), T::of(Points::B), T::of(Points::A2), T::of(Points::B2));
         let (a3, b3) = (T::of(Points::A3), T::of(Points::B3));
         for l in 0..L {
@@ -86,11 +68,11 @@ impl Side<6, OUT> for Output {
 }
 
 /// A dy.
-pub(in crate::nn::ops::conv) struct Gradient;
+pub(super) struct Gradient;
 
-impl Side<OUT, 6> for Gradient {
+impl Side<OUT, IN> for Gradient {
     #[inline(always)]
-    fn apply<T: Float, const L: usize>(dy: [&Lanes<T, L>; OUT], out: &mut [Lanes<T, L>; 6]) {
+    fn apply<T: Float, const L: usize>(dy: [&Lanes<T, L>; OUT], out: &mut [Lanes<T, L>; IN]) {
         let (a, b, a2, b2) = (T::of(Points::A), T::of(Points::B), T::of(Points::A2), T::of(Points::B2));
         let (a3, b3) = (T::of(Points::A3), T::of(Points::B3));
         for l in 0..L {
@@ -108,11 +90,11 @@ impl Side<OUT, 6> for Gradient {
 }
 
 /// G g.
-pub(in crate::nn::ops::conv) struct Kernel;
+pub(super) struct Kernel;
 
-impl Side<3, 6> for Kernel {
+impl Side<3, IN> for Kernel {
     #[inline(always)]
-    fn apply<T: Float, const L: usize>(g: [&Lanes<T, L>; 3], out: &mut [Lanes<T, L>; 6]) {
+    fn apply<T: Float, const L: usize>(g: [&Lanes<T, L>; 3], out: &mut [Lanes<T, L>; IN]) {
         let (a, b, a2, b2) = (T::of(Points::A), T::of(Points::B), T::of(Points::A2), T::of(Points::B2));
         let (scale_a, scale_b) = (T::of(Points::SCALE_A), T::of(Points::SCALE_B));
         for l in 0..L {
@@ -130,11 +112,11 @@ impl Side<3, 6> for Kernel {
 }
 
 /// Gᵀ u.
-pub(in crate::nn::ops::conv) struct KernelSums;
+pub(super) struct KernelSums;
 
-impl Side<6, 3> for KernelSums {
+impl Side<IN, 3> for KernelSums {
     #[inline(always)]
-    fn apply<T: Float, const L: usize>(u: [&Lanes<T, L>; 6], out: &mut [Lanes<T, L>; 3]) {
+    fn apply<T: Float, const L: usize>(u: [&Lanes<T, L>; IN], out: &mut [Lanes<T, L>; 3]) {
         let (a, b, a2, b2) = (T::of(Points::A), T::of(Points::B), T::of(Points::A2), T::of(Points::B2));
         let (scale_a, scale_b) = (T::of(Points::SCALE_A), T::of(Points::SCALE_B));
         for l in 0..L {
@@ -147,102 +129,10 @@ impl Side<6, 3> for KernelSums {
     }
 }
 
-impl Side<5, 5> for Input {
-    #[inline(always)]
-    fn apply<T: Float, const L: usize>(d: [&Lanes<T, L>; 5], out: &mut [Lanes<T, L>; 5]) {
-        let (a, b) = (T::of(ShortPoints::A), T::of(ShortPoints::B));
-        let (a2, b2) = (T::of(ShortPoints::A2), T::of(ShortPoints::B2));
-        let (middle, product) =
-            (T::of(ShortPoints::A2 + ShortPoints::B2), T::of(ShortPoints::A2 * ShortPoints::B2));
-        for l in 0..L {
-            let [d0, d1, d2, d3, d4] = [d[0][l], d[1][l], d[2][l], d[3][l], d[4][l]];
-            let (odd_a, even_a) = (d3 - b2 * d1, a * (d2 - b2 * d0));
-            let (odd_b, even_b) = (d3 - a2 * d1, b * (d2 - a2 * d0));
-            out[0][l] = odd_a + even_a;
-            out[1][l] = odd_a - even_a;
-            out[2][l] = odd_b + even_b;
-            out[3][l] = odd_b - even_b;
-            out[4][l] = product * d0 - middle * d2 + d4;
-        }
-    }
-}
-
-impl Side<5, OUT> for Output {
-    #[inline(always)]
-    fn apply<T: Float, const L: usize>(m: [&Lanes<T, L>; 5], out: &mut [Lanes<T, L>; OUT]) {
-        let (a, b) = (T::of(ShortPoints::A), T::of(ShortPoints::B));
-        let (a2, b2) = (T::of(ShortPoints::A2), T::of(ShortPoints::B2));
-        let (a3, b3) = (T::of(ShortPoints::A3), T::of(ShortPoints::B3));
-        for l in 0..L {
-            let (even_a, odd_a) = (m[0][l] + m[1][l], m[0][l] - m[1][l]);
-            let (even_b, odd_b) = (m[2][l] + m[3][l], m[2][l] - m[3][l]);
-            out[0][l] = even_a + even_b;
-            out[1][l] = a * odd_a + b * odd_b;
-            out[2][l] = a2 * even_a + b2 * even_b;
-            out[3][l] = a3 * odd_a + b3 * odd_b + m[4][l];
-        }
-    }
-}
-
-impl Side<OUT, 5> for Gradient {
-    #[inline(always)]
-    fn apply<T: Float, const L: usize>(dy: [&Lanes<T, L>; OUT], out: &mut [Lanes<T, L>; 5]) {
-        let (a, b) = (T::of(ShortPoints::A), T::of(ShortPoints::B));
-        let (a2, b2) = (T::of(ShortPoints::A2), T::of(ShortPoints::B2));
-        let (a3, b3) = (T::of(ShortPoints::A3), T::of(ShortPoints::B3));
-        for l in 0..L {
-            let [y0, y1, y2, y3] = [dy[0][l], dy[1][l], dy[2][l], dy[3][l]];
-            let (even_a, odd_a) = (y0 + a2 * y2, a * y1 + a3 * y3);
-            let (even_b, odd_b) = (y0 + b2 * y2, b * y1 + b3 * y3);
-            out[0][l] = even_a + odd_a;
-            out[1][l] = even_a - odd_a;
-            out[2][l] = even_b + odd_b;
-            out[3][l] = even_b - odd_b;
-            out[4][l] = y3;
-        }
-    }
-}
-
-impl Side<2, 5> for Kernel {
-    #[inline(always)]
-    fn apply<T: Float, const L: usize>(g: [&Lanes<T, L>; 2], out: &mut [Lanes<T, L>; 5]) {
-        let (a, b) = (T::of(ShortPoints::A), T::of(ShortPoints::B));
-        let (scale_a, scale_b) = (T::of(ShortPoints::SCALE_A), T::of(ShortPoints::SCALE_B));
-        for l in 0..L {
-            let (g0, g1) = (g[0][l], g[1][l]);
-            out[0][l] = scale_a * (a * g1 + g0);
-            out[1][l] = scale_a * (a * g1 - g0);
-            out[2][l] = scale_b * (b * g1 + g0);
-            out[3][l] = scale_b * (b * g1 - g0);
-            out[4][l] = g1;
-        }
-    }
-}
-
-impl Side<5, 2> for KernelSums {
-    #[inline(always)]
-    fn apply<T: Float, const L: usize>(u: [&Lanes<T, L>; 5], out: &mut [Lanes<T, L>; 2]) {
-        let (a, b) = (T::of(ShortPoints::A), T::of(ShortPoints::B));
-        let (scale_a, scale_b) = (T::of(ShortPoints::SCALE_A), T::of(ShortPoints::SCALE_B));
-        for l in 0..L {
-            let (sum_a, sum_b) = (scale_a * (u[0][l] + u[1][l]), scale_b * (u[2][l] + u[3][l]));
-            out[0][l] = scale_a * (u[0][l] - u[1][l]) + scale_b * (u[2][l] - u[3][l]);
-            out[1][l] = a * sum_a + b * sum_b + u[4][l];
-        }
-    }
-}
-
 /// Applies a transform to both sides of the N x N values that `load` gives by row and column, and hands each row of
 /// the result to `store`.
 #[inline(always)]
-pub(in crate::nn::ops::conv) fn both_sides<
-    'a,
-    R: Side<N, M>,
-    T: Float,
-    const L: usize,
-    const N: usize,
-    const M: usize,
->(
+pub(super) fn both_sides<'a, R: Side<N, M>, T: Float, const L: usize, const N: usize, const M: usize>(
     load: impl Fn(usize, usize) -> &'a Lanes<T, L>,
     mut store: impl FnMut(usize, &[Lanes<T, L>; M]),
 ) {

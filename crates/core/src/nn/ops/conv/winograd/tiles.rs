@@ -2,13 +2,15 @@
 
 use super::lines::{Gathered, LANES, Rows, copy, lanes};
 use super::matrices::{Gradient, Input, Output, Side, both_sides};
-use super::{Block, Layer, OUT, spacing};
+use super::{Block, IN, OUT, Tiling, spacing};
+use crate::nn::ops::conv::geometry::Geometry;
 use crate::nn::ops::element::Element;
 use pulp::{Simd, WithSimd};
 
-/// Bᵀ d B of the tiles of a block: `[N², c, tiles]`.
-pub(super) struct Inputs<'a, T, const N: usize> {
-    pub(super) layer: &'a Layer,
+/// Bᵀ d B of the tiles of a block: `[36, c, tiles]`.
+pub(super) struct Inputs<'a, T> {
+    pub(super) g: &'a Geometry,
+    pub(super) tiling: Tiling,
     pub(super) block: &'a Block,
     /// The block's images `[images, c, h, w]`.
     pub(super) x: &'a [T],
@@ -16,28 +18,26 @@ pub(super) struct Inputs<'a, T, const N: usize> {
     pub(super) out: &'a mut [T],
 }
 
-impl<T: Element, const N: usize> WithSimd for Inputs<'_, T, N>
-where
-    Input: Side<N, N>,
-{
+impl<T: Element> WithSimd for Inputs<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Inputs { layer, block, x, scratch, out } = self;
+        let Inputs { g, tiling, block, x, scratch, out } = self;
         let rows = Rows {
-            size: [layer.height, layer.width],
-            padding: layer.padding,
+            size: [g.height, g.width],
+            padding: g.padding,
             rows: block.rows.clone(),
-            across: layer.across(),
+            across: tiling.across,
         };
-        transform::<Input, T, N, N>(block, &rows, layer.in_channels, x, scratch, out);
+        transform::<Input, T, IN>(block, &rows, g.in_channels, x, scratch, out);
     }
 }
 
-/// A dy Aᵀ of the tiles of a block: `[N², o, tiles]`.
-pub(super) struct Gradients<'a, T, const N: usize> {
-    pub(super) layer: &'a Layer,
+/// A dy Aᵀ of the tiles of a block: `[36, o, tiles]`.
+pub(super) struct Gradients<'a, T> {
+    pub(super) g: &'a Geometry,
+    pub(super) tiling: Tiling,
     pub(super) block: &'a Block,
     /// The block's images `[images, o, oh, ow]`.
     pub(super) dy: &'a [T],
@@ -45,28 +45,25 @@ pub(super) struct Gradients<'a, T, const N: usize> {
     pub(super) out: &'a mut [T],
 }
 
-impl<T: Element, const N: usize> WithSimd for Gradients<'_, T, N>
-where
-    Gradient: Side<OUT, N>,
-{
+impl<T: Element> WithSimd for Gradients<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Gradients { layer, block, dy, scratch, out } = self;
+        let Gradients { g, tiling, block, dy, scratch, out } = self;
         let rows = Rows {
-            size: [layer.out_height, layer.out_width],
-            padding: [0, 0],
+            size: [g.out_height, g.out_width],
+            padding: 0,
             rows: block.rows.clone(),
-            across: layer.across(),
+            across: tiling.across,
         };
-        transform::<Gradient, T, OUT, N>(block, &rows, layer.out_channels, dy, scratch, out);
+        transform::<Gradient, T, OUT>(block, &rows, g.out_channels, dy, scratch, out);
     }
 }
 
-/// Tiles of F x F pixels to N x N values, channel by channel.
+/// Tiles of F x F pixels to 6 x 6 values, channel by channel.
 #[inline(always)]
-fn transform<R: Side<F, N>, T: Element, const F: usize, const N: usize>(
+fn transform<R: Side<F, IN>, T: Element, const F: usize>(
     block: &Block,
     rows: &Rows,
     channels: usize,
@@ -84,14 +81,15 @@ fn transform<R: Side<F, N>, T: Element, const F: usize, const N: usize>(
             rows,
         );
         for first in (0..block.tiles).step_by(LANES) {
-            both_sides::<R, T, LANES, F, N>(
+            both_sides::<R, T, LANES, F, IN>(
                 #[inline(always)]
                 |i, j| gathered.tiles(i, j, first),
                 #[inline(always)]
                 |i, row| {
                     for (j, values) in row.iter().enumerate() {
                         // what is beyond the last tile, the next channel writes over
-                        let at = (i * N + j) * spacing(channels, block.tiles) + channel * block.tiles + first;
+                        let at =
+                            (i * IN + j) * spacing(channels, block.tiles) + channel * block.tiles + first;
                         out[at..at + LANES].copy_from_slice(values);
                     }
                 },
@@ -101,10 +99,11 @@ fn transform<R: Side<F, N>, T: Element, const F: usize, const N: usize>(
 }
 
 /// Aᵀ m A of the products of a block, plus the bias, into the images.
-pub(super) struct Outputs<'a, T, const N: usize> {
-    pub(super) layer: &'a Layer,
+pub(super) struct Outputs<'a, T> {
+    pub(super) g: &'a Geometry,
+    pub(super) tiling: Tiling,
     pub(super) block: &'a Block,
-    /// `[N², o, tiles]`
+    /// `[36, o, tiles]`
     pub(super) products: &'a [T],
     pub(super) bias: Option<&'a [T]>,
     pub(super) scratch: &'a mut [T],
@@ -112,31 +111,28 @@ pub(super) struct Outputs<'a, T, const N: usize> {
     pub(super) y: &'a mut [T],
 }
 
-impl<T: Element, const N: usize> Outputs<'_, T, N> {
+impl<T: Element> Outputs<'_, T> {
     /// Values of `scratch`: four lines of all tiles.
     pub(super) fn room(tiles: usize) -> usize {
         OUT * OUT * (tiles + LANES)
     }
 }
 
-impl<T: Element, const N: usize> WithSimd for Outputs<'_, T, N>
-where
-    Output: Side<N, OUT>,
-{
+impl<T: Element> WithSimd for Outputs<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Outputs { layer, block, products, bias, scratch, y } = self;
-        let (o, tiles, across) = (layer.out_channels, block.tiles, layer.across());
-        let (pixels, width) = (layer.out_height * layer.out_width, layer.out_width);
+        let Outputs { g, tiling, block, products, bias, scratch, y } = self;
+        let (o, tiles, across) = (g.out_channels, block.tiles, tiling.across);
+        let (pixels, width) = (g.out_pixels(), g.out_width);
         let line = OUT * (tiles + LANES);
         for channel in 0..o {
             let shift = bias.map_or(T::zero(), |bias| bias[channel]);
             for first in (0..tiles).step_by(LANES) {
-                both_sides::<Output, T, LANES, N, OUT>(
+                both_sides::<Output, T, LANES, IN, OUT>(
                     #[inline(always)]
-                    |i, j| lanes(&products[(i * N + j) * spacing(o, tiles) + channel * tiles + first..]),
+                    |i, j| lanes(&products[(i * IN + j) * spacing(o, tiles) + channel * tiles + first..]),
                     #[inline(always)]
                     |i, [c0, c1, c2, c3]| {
                         let to = &mut scratch[i * line + OUT * first..][..OUT * LANES];
@@ -150,7 +146,7 @@ where
                 let plane = &mut y[(image * o + channel) * pixels..][..pixels];
                 for (row, tile_row) in block.rows.clone().enumerate() {
                     let start = OUT * (image * block.rows.len() + row) * across;
-                    for i in 0..OUT.min(layer.out_height - tile_row * OUT) {
+                    for i in 0..OUT.min(g.out_height - tile_row * OUT) {
                         let from = &scratch[i * line + start..][..width];
                         copy(&mut plane[(tile_row * OUT + i) * width..], from);
                     }
