@@ -6,9 +6,8 @@
 //! lose no digits. O(n² d) time, O(n d) memory, all cores; no n x n matrix, and the same bits
 //! on any number of threads.
 
-use super::contingency::distinct;
-use super::same_length;
-use crate::{Error, Float, Result, validate};
+use super::partition::{Partition, unit};
+use crate::{Float, Result};
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -40,17 +39,11 @@ pub fn silhouette<F: Float>(x: &ArrayRef2<F>, labels: &ArrayRef1<usize>) -> Resu
 /// `x`: `[n, d]`, finite. `labels`: one a row, with 2 to n - 1 distinct values.
 ///
 /// # Errors
-/// Those of [`validate::table`]; [`Error::Shape`] for a wrong number of labels; [`Error::Parameter`] for
-/// fewer than 2 or more than n - 1 distinct ones.
+/// Those of [`validate::table`](crate::validate::table); [`Error::Shape`](crate::Error::Shape) for a wrong number of
+/// labels; [`Error::Parameter`](crate::Error::Parameter) for fewer than 2 or more than n - 1 distinct ones.
 pub fn silhouette_samples<F: Float>(x: &ArrayRef2<F>, labels: &ArrayRef1<usize>) -> Result<Array1<f64>> {
-    validate::table(x, "x")?;
-    same_length("labels", labels.len(), x.nrows())?;
-    let (cluster, sizes) = distinct(labels);
-    let (n, k) = (x.nrows(), sizes.len());
-    if k < 2 || k >= n {
-        let value = format!("{k} distinct on {n} rows");
-        return Err(Error::parameter("labels", value, "2 to n - 1 distinct labels"));
-    }
+    let Partition { cluster, sizes } = Partition::of(x, labels)?;
+    let n = x.nrows();
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by_key(|&i| cluster[i]);
     let ranges: Vec<Range<usize>> = sizes
@@ -77,11 +70,9 @@ pub fn silhouette_samples<F: Float>(x: &ArrayRef2<F>, labels: &ArrayRef1<usize>)
     Ok(samples)
 }
 
-/// The rows in the given order as the columns of a `[d, n]` matrix, divided by a power of two
-/// that leaves every digit as it is but keeps squares from overflowing. A silhouette has no unit.
+/// The rows in the given order as the columns of a `[d, n]` matrix, in units that keep squares from overflowing.
 fn scaled_transpose<F: Float>(x: &ArrayRef2<F>, order: &[usize]) -> Array2<f64> {
-    let largest = x.iter().fold(0.0_f64, |m, v| m.max(v.f64().abs()));
-    let scale = if largest > 0.0 { (-largest.log2().floor()).clamp(-1000.0, 1000.0).exp2() } else { 1.0 };
+    let scale = unit(x);
     Array2::from_shape_fn((x.ncols(), order.len()), |(feature, at)| x[[order[at], feature]].f64() * scale)
 }
 
@@ -154,6 +145,7 @@ impl pulp::WithSimd for SummedDistances<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use ndarray::array;
 
     #[test]
