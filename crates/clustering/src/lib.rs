@@ -10,6 +10,8 @@
 //! | [Gaussian mixture](mixture) | [`GaussianMixture`] | elongated, overlapping or unequal groups; a density |
 //! | [Bayesian mixture](mixture) | [`BayesianGaussianMixture`] | the same with an unknown number of groups |
 //!
+//! [How many clusters](selection) there are: [`ClusterCount`].
+//!
 //! Every spec implements [`Fit`], every model [`Predict`].
 //!
 //! ```
@@ -30,6 +32,7 @@
 pub mod kmeans;
 pub mod kmedoids;
 pub mod mixture;
+pub mod selection;
 
 pub use kmeans::{
     Algorithm, BisectingKMeans, BisectingKMeansModel, Cut, Init, KMeans, KMeansModel, MiniBatchKMeans,
@@ -40,3 +43,4 @@ pub use mixture::{
     BayesianGaussianMixture, BayesianGaussianMixtureModel, Covariance, GaussianMixture, GaussianMixtureModel,
     WeightPrior,
 };
+pub use selection::{ClusterCount, ClusterCountModel, Criterion, Reference};
