@@ -9,6 +9,7 @@
 //! | [k-medoids](kmedoids) | [`KMedoids`] | any dissimilarity, centres that are rows, outliers; up to some 10⁴ rows |
 //! | [Gaussian mixture](mixture) | [`GaussianMixture`] | elongated, overlapping or unequal groups; a density |
 //! | [Bayesian mixture](mixture) | [`BayesianGaussianMixture`] | the same with an unknown number of groups |
+//! | [Hidden Markov random field](segmentation) | [`HiddenMarkovRandomField`] | images and volumes, whose neighbours are alike |
 //!
 //! [How many clusters](selection) there are: [`ClusterCount`].
 //!
@@ -39,6 +40,8 @@ pub use kmeans::{
     MiniBatchKMeansModel, SphericalKMeans, SphericalKMeansModel,
 };
 pub use kmedoids::{Dissimilarity, KMedoids, KMedoidsModel, MedoidInit};
+pub use mixture::markov as segmentation;
+pub use mixture::markov::{HiddenMarkovRandomField, HiddenMarkovRandomFieldModel};
 pub use mixture::{
     BayesianGaussianMixture, BayesianGaussianMixtureModel, Covariance, GaussianMixture, GaussianMixtureModel,
     WeightPrior,

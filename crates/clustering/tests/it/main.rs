@@ -9,3 +9,4 @@ mod kmeans_oracle;
 mod kmedoids;
 mod mixture;
 mod mixture_oracle;
+mod selection;

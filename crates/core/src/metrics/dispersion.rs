@@ -11,7 +11,8 @@ use ndarray::{ArrayRef1, ArrayRef2};
 use rayon::prelude::*;
 
 /// The variance ratio (Caliński & Harabasz 1974): \[B / (k − 1)\] / \[W / (n − k)\], with W = Σ‖x − c‖² within
-/// clusters and B = Σ nⱼ‖cⱼ − m‖² between them. Larger is better; 1 when W = 0, as in scikit-learn. O(n d).
+/// clusters and B = Σ nⱼ‖cⱼ − m‖² between them. Larger is better. Infinite when W = 0 and B is not
+/// (scikit-learn says 1), 1 when both are 0. O(n d).
 ///
 /// `x`: `[n, d]`, finite. `labels`: one a row, with 2 to n - 1 distinct values.
 ///
@@ -28,9 +29,6 @@ pub fn calinski_harabasz<F: Float>(x: &ArrayRef2<F>, labels: &ArrayRef1<usize>) 
     let groups = Groups::of(x, labels)?;
     let (k, d) = (groups.sizes.len(), x.ncols());
     let within: f64 = groups.spread(x, |square| square).iter().sum();
-    if within == 0.0 {
-        return Ok(1.0);
-    }
     let mean = groups.mean();
     let between: f64 = groups
         .centroids
@@ -38,6 +36,9 @@ pub fn calinski_harabasz<F: Float>(x: &ArrayRef2<F>, labels: &ArrayRef1<usize>) 
         .zip(&groups.sizes)
         .map(|(centroid, size)| size * squared_distance(centroid, &mean))
         .sum();
+    if within == 0.0 && between == 0.0 {
+        return Ok(1.0);
+    }
     Ok(between * (x.nrows() - k) as f64 / (within * (k - 1) as f64))
 }
 
@@ -165,9 +166,10 @@ mod tests {
     }
 
     #[test]
-    fn no_spread_within_is_one_and_zero_and_coinciding_centroids_are_infinitely_alike() -> Result<()> {
+    fn no_spread_within_is_infinite_and_zero_and_coinciding_centroids_are_infinitely_alike() -> Result<()> {
         let x = array![[1.0], [1.0], [5.0], [5.0]];
-        assert_eq!(calinski_harabasz(&x, &array![0, 0, 1, 1])?, 1.0);
+        assert_eq!(calinski_harabasz(&x, &array![0, 0, 1, 1])?, f64::INFINITY);
+        assert_eq!(calinski_harabasz(&(&x * 0.0), &array![0, 0, 1, 1])?, 1.0);
         assert_eq!(davies_bouldin(&x, &array![0, 0, 1, 1])?, 0.0);
         assert_eq!(davies_bouldin(&x, &array![0, 1, 0, 1])?, f64::INFINITY);
         assert_eq!(calinski_harabasz(&x, &array![0, 1, 0, 1])?, 0.0);
