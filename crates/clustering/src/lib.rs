@@ -40,6 +40,7 @@ pub use kmeans::{
     MiniBatchKMeansModel, SphericalKMeans, SphericalKMeansModel,
 };
 pub use kmedoids::{Dissimilarity, KMedoids, KMedoidsModel, MedoidInit};
+#[doc(inline)]
 pub use mixture::markov as segmentation;
 pub use mixture::markov::{HiddenMarkovRandomField, HiddenMarkovRandomFieldModel};
 pub use mixture::{
