@@ -11,14 +11,26 @@ use std::path::PathBuf;
 /// # Errors
 /// Names an argument that the example does not know.
 pub fn quick() -> Result<bool, String> {
-    let mut quick = false;
-    for argument in std::env::args().skip(1) {
-        match argument.as_str() {
-            "--quick" => quick = true,
-            other => return Err(format!("unknown argument {other}; the only one is --quick")),
+    options(&[]).map(|(quick, _)| quick)
+}
+
+/// Whether `--quick` was given, and the value after each of these options, `None` where it was not.
+///
+/// # Errors
+/// Names an argument that the example does not know, or an option without its value.
+pub fn options<const N: usize>(names: &[&str; N]) -> Result<(bool, [Option<String>; N]), String> {
+    let (mut quick, mut values) = (false, [const { None }; N]);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match names.iter().position(|&name| name == argument) {
+            Some(at) => values[at] = Some(arguments.next().ok_or(format!("{argument} needs a value"))?),
+            None if argument == "--quick" => quick = true,
+            None => {
+                return Err(format!("unknown argument {argument}; there are --quick {}", names.join(" ")));
+            }
         }
     }
-    Ok(quick)
+    Ok((quick, values))
 }
 
 /// `target/NAME/`, made when there is none: where an example writes.

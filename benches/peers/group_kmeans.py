@@ -96,10 +96,33 @@ def seeding(name, shape, k):
     return make
 
 
+def silhouette(n, d, k):
+    """The mean silhouette of the same 20 iterations of Lloyd."""
+
+    def make(folder, data):
+        from sklearn.cluster import KMeans
+        from sklearn.metrics import silhouette_score
+
+        def doubles():
+            rng = np.random.default_rng(0)
+            return rng.normal(scale=3.0, size=(k, d))[rng.integers(k, size=n)] + rng.normal(size=(n, d))
+
+        x, path = saved(folder, f"silhouette_{n}_{d}_{k}", doubles)
+        start, start_path = saved(folder, f"silhouette_start_{n}_{d}_{k}", lambda: x[np.random.default_rng(1).choice(n, k, False)])
+        labels = KMeans(k, init=start, n_init=1, max_iter=20).fit(x).labels_
+        return Workload(f"silhouette_{n}_{d}", f"silhouette, {n:,} × {d}, k = {k}, f64", {"work": "silhouette", "x": path, "start": start_path},
+                        {"scikit-learn": lambda: timed(lambda: float(silhouette_score(x, labels)))}, "FMA and square roots",
+                        less_is_better=False, tolerance=1e-6)
+
+    make.title = f"silhouette, {n} × {d}"
+    return make
+
+
 BLOBS = [s for s in SHAPES if s[1] is not None]
 WORKLOADS = (
     [lloyd(*s) for s in SHAPES]
     + [converged(*s, "lloyd") for s in BLOBS]
     + [converged(*s, "elkan") for s in BLOBS if s[2] < 256]  # elkan takes minutes on the others
     + [seeding(*s) for s in SHAPES]
+    + [silhouette(10_000, 50, 10)]
 )

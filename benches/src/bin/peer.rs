@@ -35,6 +35,8 @@ enum Job {
     Project { x: String, components: usize },
     /// iterations of EM or of variational inference from the given means
     Mixture { x: String, start: String, iterations: usize, covariance: String, variational: bool },
+    /// the mean silhouette of the clusters that start at the given rows
+    Silhouette { x: String, start: String },
     /// one run of a workload of `unsup_benches::nn`
     Nn { row: String, folder: PathBuf },
     /// bytes that training steps of ResNet-18 add to the process's memory at their peak
@@ -95,6 +97,13 @@ fn run(job: &Job, State { arrays, doubles, networks }: &mut State) -> Result<(f6
                 let (seconds, model) = timed(|| spec.fit(x))?;
                 Ok((seconds, model.lower_bound()))
             }
+        }
+        Job::Silhouette { x, start } => {
+            let start = doubles.get(start)?.clone();
+            let x = doubles.get(x)?;
+            let spec = KMeans::new(start.nrows()).init(Init::Centroids(start)).max_iterations(20);
+            let labels = spec.fit(x)?.labels().clone();
+            timed(|| metrics::silhouette(x, &labels))
         }
         Job::Lloyd { x, start, iterations } => {
             let start = arrays.get(start)?.mapv(f64::from);

@@ -9,6 +9,9 @@
 //! | [k-medoids](kmedoids) | [`KMedoids`] | any dissimilarity, centres that are rows, outliers; up to some 10⁴ rows |
 //! | [Gaussian mixture](mixture) | [`GaussianMixture`] | elongated, overlapping or unequal groups; a density |
 //! | [Bayesian mixture](mixture) | [`BayesianGaussianMixture`] | the same with an unknown number of groups |
+//! | [Hidden Markov random field](segmentation) | [`HiddenMarkovRandomField`] | images and volumes, whose neighbours are alike |
+//!
+//! [How many clusters](selection) there are: [`ClusterCount`].
 //!
 //! Every spec implements [`Fit`], every model [`Predict`].
 //!
@@ -30,13 +33,18 @@
 pub mod kmeans;
 pub mod kmedoids;
 pub mod mixture;
+pub mod selection;
 
 pub use kmeans::{
     Algorithm, BisectingKMeans, BisectingKMeansModel, Cut, Init, KMeans, KMeansModel, MiniBatchKMeans,
     MiniBatchKMeansModel, SphericalKMeans, SphericalKMeansModel,
 };
 pub use kmedoids::{Dissimilarity, KMedoids, KMedoidsModel, MedoidInit};
+#[doc(inline)]
+pub use mixture::markov as segmentation;
+pub use mixture::markov::{HiddenMarkovRandomField, HiddenMarkovRandomFieldModel};
 pub use mixture::{
     BayesianGaussianMixture, BayesianGaussianMixtureModel, Covariance, GaussianMixture, GaussianMixtureModel,
     WeightPrior,
 };
+pub use selection::{ClusterCount, ClusterCountModel, Criterion, Reference};

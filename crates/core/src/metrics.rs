@@ -7,13 +7,15 @@
 //! | [`matched_accuracy`] | a clustering with classes, after the best one-to-one matching | 0 to 1 |
 //! | [`accuracy`], [`confusion_matrix`] | predicted classes with true ones | 0 to 1, counts |
 //! | [`silhouette`], [`silhouette_samples`] | a clustering with the data | -1 to 1 |
+//! | [`calinski_harabasz`] | a clustering with the data | above 0, larger is better |
+//! | [`davies_bouldin`] | a clustering with the data | above 0, less is better |
 //! | [`auroc`] | anomaly scores with the truth | 0 to 1, 0.5 by chance |
 //! | [`dice`] | two segmentations | 0 to 1 |
 //!
 //! Labels are any numbers; only whether they are equal matters, except to [`accuracy`]. Judge a clustering by
 //! [`adjusted_rand`] first: mutual information rises with the number of clusters even by chance,
-//! and matched accuracy hides what becomes of clusters without a partner. Silhouette favours round clusters
-//! of like size and says little about the others.
+//! and matched accuracy hides what becomes of clusters without a partner. Silhouette, Calinski–Harabasz and
+//! Davies–Bouldin favour round clusters of like size and say little about the others.
 //!
 //! Values agree with scikit-learn 1.9.1 to 1e-12 (`oracles/metrics.py`).
 //!
@@ -31,12 +33,15 @@ mod assignment;
 mod classification;
 mod contingency;
 mod detection;
+mod dispersion;
+mod partition;
 mod silhouette;
 
 pub use agreement::{adjusted_rand, normalized_mutual_info};
 pub use assignment::{best_assignment, matched_accuracy};
 pub use classification::{Confusion, accuracy, confusion_matrix};
 pub use detection::{auroc, dice};
+pub use dispersion::{calinski_harabasz, davies_bouldin};
 pub use silhouette::{silhouette, silhouette_samples};
 
 use crate::{Error, Result};

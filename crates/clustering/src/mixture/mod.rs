@@ -26,6 +26,8 @@ mod em;
 mod factor;
 mod fit;
 mod kernel;
+#[doc(hidden)]
+pub mod markov;
 mod model;
 mod normalize;
 mod pass;

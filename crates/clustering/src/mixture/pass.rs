@@ -34,12 +34,14 @@ pub(super) enum Assignment<'a> {
     Posterior(&'a Kernel),
     /// As given.
     Labels(&'a [usize]),
+    /// By these responsibilities. `[n, k]`
+    Shares(&'a [f64]),
 }
 
 /// What a pass found.
 #[derive(Debug, Clone)]
 pub(super) struct Statistics {
-    /// Σ w·log Σₖ of the densities; 0 for labels
+    /// Σ w·log Σₖ of the densities; 0 for labels and shares
     pub(super) log_likelihood: f64,
     /// Σ w·r of each component `[k]`
     pub(super) counts: Vec<f64>,
@@ -153,6 +155,12 @@ impl<'a> Chunk<'a> {
                         .iter()
                         .enumerate()
                         .for_each(|(i, c)| self.responsibilities[c * stride + i] = 1.0);
+                }
+                Assignment::Shares(shares) => {
+                    let shares = shares[range.start * self.k..range.end * self.k].chunks_exact(self.k);
+                    for (i, row) in shares.enumerate() {
+                        row.iter().enumerate().for_each(|(c, r)| self.responsibilities[c * stride + i] = *r);
+                    }
                 }
             }
             (0..self.k).for_each(|c| self.accumulate(c, weights));

@@ -9,3 +9,5 @@ mod kmeans_oracle;
 mod kmedoids;
 mod mixture;
 mod mixture_oracle;
+mod segmentation;
+mod selection;

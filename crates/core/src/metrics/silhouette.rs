@@ -3,19 +3,19 @@
 //! For row i, a is the mean distance to the other rows of its cluster and b the least mean distance to
 //! another cluster; its silhouette is (b - a) / max(a, b), 0 in a cluster of one row. Distances are
 //! Euclidean, from differences and not from inner products, so that rows far from the origin
-//! lose no digits. O(n² d) time, O(n d) memory, all cores; no n x n matrix, and the same bits
-//! on any number of threads.
+//! lose no digits. O(n² d) time in the fused kernel of the nearest
+//! centroids, O(n d) memory, all cores; no n x n matrix, and the same bits on any number of threads.
 
-use super::contingency::distinct;
-use super::same_length;
-use crate::{Error, Float, Result, validate};
-use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2};
+use super::partition::{Partition, unit};
+use crate::math::Candidates;
+use crate::{Float, Result};
+use ndarray::{Array1, ArrayRef1, ArrayRef2};
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// Rows that share one pass over the data.
-const ROWS: usize = 16;
-/// Columns of the transposed data that are summed at once: with ROWS rows they stay in the first-level cache.
+const ROWS: usize = 32;
+/// Rows of a cluster that are packed together: the distances of a pass to them stay in the first-level cache.
 const TILE: usize = 128;
 
 /// The mean of [`silhouette_samples`]: 1 for tight, well-separated clusters, near 0 for overlapping
@@ -40,17 +40,11 @@ pub fn silhouette<F: Float>(x: &ArrayRef2<F>, labels: &ArrayRef1<usize>) -> Resu
 /// `x`: `[n, d]`, finite. `labels`: one a row, with 2 to n - 1 distinct values.
 ///
 /// # Errors
-/// Those of [`validate::table`]; [`Error::Shape`] for a wrong number of labels; [`Error::Parameter`] for
-/// fewer than 2 or more than n - 1 distinct ones.
+/// Those of [`validate::table`](crate::validate::table); [`Error::Shape`](crate::Error::Shape) for a wrong number of
+/// labels; [`Error::Parameter`](crate::Error::Parameter) for fewer than 2 or more than n - 1 distinct ones.
 pub fn silhouette_samples<F: Float>(x: &ArrayRef2<F>, labels: &ArrayRef1<usize>) -> Result<Array1<f64>> {
-    validate::table(x, "x")?;
-    same_length("labels", labels.len(), x.nrows())?;
-    let (cluster, sizes) = distinct(labels);
-    let (n, k) = (x.nrows(), sizes.len());
-    if k < 2 || k >= n {
-        let value = format!("{k} distinct on {n} rows");
-        return Err(Error::parameter("labels", value, "2 to n - 1 distinct labels"));
-    }
+    let Partition { cluster, sizes } = Partition::of(x, labels)?;
+    let n = x.nrows();
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by_key(|&i| cluster[i]);
     let ranges: Vec<Range<usize>> = sizes
@@ -61,13 +55,17 @@ pub fn silhouette_samples<F: Float>(x: &ArrayRef2<F>, labels: &ArrayRef1<usize>)
             Some(range)
         })
         .collect();
-    let points = scaled_transpose(x, &order);
-    let blocks: Vec<Vec<f64>> = (0..n.div_ceil(ROWS))
-        .into_par_iter()
-        .map(|block| {
-            let rows = block * ROWS..n.min((block + 1) * ROWS);
-            let own: Vec<usize> = rows.clone().map(|row| cluster[order[row]]).collect();
-            block_silhouettes(&points, rows, &own, &ranges)
+    let points = scaled_rows(x, &order);
+    let width = x.ncols();
+    let clusters: Vec<Cluster> =
+        ranges.par_iter().map(|range| Cluster::pack(&points, width, range)).collect();
+    let blocks: Vec<Vec<f64>> = points
+        .par_chunks(ROWS * width)
+        .enumerate()
+        .map_init(Vec::new, |distances, (block, rows)| {
+            let first = block * ROWS;
+            let own: Vec<usize> = (0..rows.len() / width).map(|i| cluster[order[first + i]]).collect();
+            block_silhouettes(rows, &own, &clusters, distances)
         })
         .collect();
     let mut samples = Array1::zeros(n);
@@ -77,83 +75,80 @@ pub fn silhouette_samples<F: Float>(x: &ArrayRef2<F>, labels: &ArrayRef1<usize>)
     Ok(samples)
 }
 
-/// The rows in the given order as the columns of a `[d, n]` matrix, divided by a power of two
-/// that leaves every digit as it is but keeps squares from overflowing. A silhouette has no unit.
-fn scaled_transpose<F: Float>(x: &ArrayRef2<F>, order: &[usize]) -> Array2<f64> {
-    let largest = x.iter().fold(0.0_f64, |m, v| m.max(v.f64().abs()));
-    let scale = if largest > 0.0 { (-largest.log2().floor()).clamp(-1000.0, 1000.0).exp2() } else { 1.0 };
-    Array2::from_shape_fn((x.ncols(), order.len()), |(feature, at)| x[[order[at], feature]].f64() * scale)
+/// The rows in the given order, one after the other, in units that keep squares from overflowing.
+fn scaled_rows<F: Float>(x: &ArrayRef2<F>, order: &[usize]) -> Vec<f64> {
+    let scale = unit(x);
+    order.iter().flat_map(|&row| x.row(row).into_iter().map(move |v| v.f64() * scale)).collect()
 }
 
-/// The silhouettes of a few consecutive rows, whose own clusters are given.
+/// The rows of one cluster, packed for the kernel a tile at a time.
+struct Cluster {
+    size: usize,
+    tiles: Vec<Candidates<f64>>,
+}
+
+impl Cluster {
+    fn pack(points: &[f64], width: usize, range: &Range<usize>) -> Self {
+        let rows = &points[range.start * width..range.end * width];
+        let tiles = rows.chunks(TILE * width).map(|tile| Candidates::pack(tile, width)).collect();
+        Cluster { size: range.len(), tiles }
+    }
+}
+
+/// The silhouettes of a few rows, whose own clusters are given.
 fn block_silhouettes(
-    points: &Array2<f64>,
-    rows: Range<usize>,
+    rows: &[f64],
     own: &[usize],
-    ranges: &[Range<usize>],
+    clusters: &[Cluster],
+    distances: &mut Vec<f64>,
 ) -> Vec<f64> {
-    let mut within = vec![0.0; rows.len()];
-    let mut nearest = vec![f64::INFINITY; rows.len()];
-    for (cluster, range) in ranges.iter().enumerate() {
-        let sums =
-            pulp::Arch::new().dispatch(SummedDistances { points, rows: rows.clone(), others: range.clone() });
-        for (i, &sum) in sums[..rows.len()].iter().enumerate() {
-            if own[i] == cluster {
-                within[i] = sum / (range.len() - 1) as f64;
+    let mut within = vec![0.0; own.len()];
+    let mut nearest = vec![f64::INFINITY; own.len()];
+    for (c, cluster) in clusters.iter().enumerate() {
+        let mut sums = [0.0; ROWS];
+        for tile in &cluster.tiles {
+            distances.resize(own.len() * tile.padded(), 0.0);
+            tile.squared_distances(rows, distances);
+            for (sum, squares) in sums.iter_mut().zip(distances.chunks_exact(tile.padded())) {
+                *sum += pulp::Arch::new().dispatch(SumOfRoots(&squares[..tile.len()]));
+            }
+        }
+        for (i, &sum) in sums[..own.len()].iter().enumerate() {
+            if own[i] == c {
+                within[i] = sum / (cluster.size - 1) as f64;
             } else {
-                nearest[i] = nearest[i].min(sum / range.len() as f64);
+                nearest[i] = nearest[i].min(sum / cluster.size as f64);
             }
         }
     }
     let silhouette = |i: usize| match within[i].max(nearest[i]) {
-        _ if ranges[own[i]].len() == 1 => 0.0,
+        _ if clusters[own[i]].size == 1 => 0.0,
         0.0 => 0.0,
         larger => (nearest[i] - within[i]) / larger,
     };
-    (0..rows.len()).map(silhouette).collect()
+    (0..own.len()).map(silhouette).collect()
 }
 
-/// The distances from each of a few columns of `points` to a run of others, added up, compiled for the widest
-/// registers that the machine has. Neighbouring lanes hold different points, so that the width changes no bit.
-struct SummedDistances<'a> {
-    points: &'a Array2<f64>,
-    rows: Range<usize>,
-    others: Range<usize>,
-}
+/// Σ√s in sixteen lanes, compiled for the widest registers that the machine has; the order is the same on each.
+struct SumOfRoots<'a>(&'a [f64]);
 
-impl pulp::WithSimd for SummedDistances<'_> {
-    type Output = [f64; ROWS];
+impl pulp::WithSimd for SumOfRoots<'_> {
+    type Output = f64;
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) -> [f64; ROWS] {
-        let n = self.points.ncols();
-        let Some(points) = self.points.as_slice() else { return [0.0; ROWS] };
-        let mut sums = [0.0; ROWS];
-        for start in self.others.clone().step_by(TILE) {
-            let tile = start..self.others.end.min(start + TILE);
-            for (sum, row) in sums.iter_mut().zip(self.rows.clone()) {
-                let mut square = [0.0; TILE];
-                for feature in points.chunks_exact(n) {
-                    let value = feature[row];
-                    for (s, &other) in square.iter_mut().zip(&feature[tile.clone()]) {
-                        *s += (value - other) * (value - other);
-                    }
-                }
-                // The unused end of the last tile holds zeros.
-                let mut lanes = [0.0; 8];
-                for eight in square.chunks_exact(8) {
-                    lanes.iter_mut().zip(eight).for_each(|(lane, s)| *lane += s.sqrt());
-                }
-                *sum += lanes.iter().sum::<f64>();
-            }
-        }
-        sums
+    fn with_simd<S: pulp::Simd>(self, _: S) -> f64 {
+        let (blocks, rest) = self.0.as_chunks::<16>();
+        let mut lanes = [0.0; 16];
+        blocks.iter().for_each(|block| (0..16).for_each(|l| lanes[l] += block[l].sqrt()));
+        lanes.iter_mut().zip(rest).for_each(|(lane, square)| *lane += square.sqrt());
+        lanes.iter().sum()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use ndarray::array;
 
     #[test]

@@ -30,6 +30,8 @@ struct Silhouette {
     data: String,
     mean: f64,
     samples: Vec<f64>,
+    calinski_harabasz: f64,
+    davies_bouldin: f64,
 }
 
 #[derive(Deserialize)]
@@ -79,7 +81,7 @@ fn the_published_17_point_pair_has_its_published_scores() -> Outcome {
 }
 
 #[test]
-fn silhouettes_equal_scikit_learn_on_exact_distances() -> Outcome {
+fn clusterings_score_on_the_data_as_in_scikit_learn_on_exact_distances() -> Outcome {
     for case in oracle()?.silhouettes {
         let table = match case.data.as_str() {
             "iris" => data::iris(),
@@ -88,6 +90,9 @@ fn silhouettes_equal_scikit_learn_on_exact_distances() -> Outcome {
             _ => data::digits(),
         };
         close(metrics::silhouette(&table.x, &table.labels)?, case.mean, &case.data);
+        let ratio = metrics::calinski_harabasz(&table.x, &table.labels)?;
+        close(ratio / case.calinski_harabasz, 1.0, &case.data);
+        close(metrics::davies_bouldin(&table.x, &table.labels)?, case.davies_bouldin, &case.data);
         let samples = metrics::silhouette_samples(&table.x, &table.labels)?;
         for (found, expected) in samples.iter().step_by(50).zip(&case.samples) {
             close(*found, *expected, &case.data);
