@@ -45,7 +45,7 @@ fn main() -> Result<(), Failure> {
     report.section(
         "The template",
         "The MNI152 average of 152 brains, three classes by intensity alone: fluid is dark in T1, white matter bright. The maps of \
-         grey and white matter, which no method sees, serve to score the results. The average is smooth: a field has little to add.",
+         grey and white matter, which no method sees, serve to score the results. The average is smooth: a field takes thin grey matter away.",
     );
     segment(&mut report, "clean", &brain, 0.3, quick)?;
 
