@@ -51,7 +51,7 @@ fn main() -> Result<(), Failure> {
 
     report.section(
         "With noise",
-        "The same with Gaussian noise of a standard deviation of 25 (white matter is some 60 brighter than grey). k-means and the mixture look at each \
+        "The same with Gaussian noise of a standard deviation of 25 (white matter is some 50 brighter than grey). k-means and the mixture look at each \
          site alone and speckle; the field asks the neighbours as well.",
     );
     let normals = Seed::new(5).normals(brain.t1.len());
