@@ -29,7 +29,7 @@ fn main() -> Result<(), Failure> {
         [
             "clouds",
             "Five clouds",
-            "Round, apart, of one size: every criterion should say five. The last row is a score of one's own, \
+            "Round, apart, of one size: all say five but the gap, whose rule stops at the first k that is no worse than the next. The last row is a score of one's own, \
          the mean squared distance to the centroid plus a price for each cluster.",
         ],
         &clouds.x,

@@ -45,13 +45,13 @@ fn main() -> Result<(), Failure> {
     report.section(
         "The template",
         "The MNI152 average of 152 brains, three classes by intensity alone: fluid is dark in T1, white matter bright. The maps of \
-         grey and white matter, which no method sees, serve to score the results. The average is smooth: a field has little to add.",
+         grey and white matter, which no method sees, serve to score the results. The average is smooth: a field takes thin grey matter away.",
     );
     segment(&mut report, "clean", &brain, 0.3, quick)?;
 
     report.section(
         "With noise",
-        "The same with Gaussian noise of a standard deviation of 25 (white matter is some 60 brighter than grey). k-means and the mixture look at each \
+        "The same with Gaussian noise of a standard deviation of 25 (white matter is some 50 brighter than grey). k-means and the mixture look at each \
          site alone and speckle; the field asks the neighbours as well.",
     );
     let normals = Seed::new(5).normals(brain.t1.len());
