@@ -47,7 +47,10 @@ pub mod prelude {
     pub use unsup_core::{Error, Seed, data, metrics};
 
     #[cfg(feature = "clustering")]
-    pub use unsup_clustering::{BayesianGaussianMixture, GaussianMixture, KMeans};
+    pub use unsup_clustering::{
+        BayesianGaussianMixture, BisectingKMeans, ClusterCount, GaussianMixture, HiddenMarkovRandomField,
+        KMeans, KMedoids, MiniBatchKMeans, SphericalKMeans,
+    };
     #[cfg(feature = "decomposition")]
     pub use unsup_decomposition::Pca;
     #[cfg(feature = "generative")]
