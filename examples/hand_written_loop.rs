@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::Instant;
 use unsup::candle::{Device, Tensor};
 use unsup::core::data::{self, split::train_test_split};
+use unsup::core::math::in_pool;
 use unsup::core::nn::{Mlp, Mode, Params, backward, ops};
 use unsup::core::observe::{Event, Interrupt, Observer, ProgressBar, Silent, Stop};
 use unsup::core::store::Record;
@@ -94,15 +95,19 @@ fn train(x: &Tensor, steps: usize, path: &Path, observer: &mut dyn Observer) -> 
             let batch = Batch { indices, epoch, step, number: step, mode: Mode::Train };
             let clean = batch.select(x)?;
             let seen = noisy(&clean, seed.named("noise").indexed(batch.number))?;
-            let loss = ops::mean_squared_error(&model.network.forward(&seen, batch.mode)?, &clean)?;
-            let value = f64::from(loss.to_scalar::<f32>()?);
-            if !value.is_finite() {
-                return Err(Error::NonFiniteLoss { step, term: "total".to_owned(), value });
-            }
-            let mut gradients = backward(&loss)?;
-            clip_gradients(&mut gradients, optimizer.parameters(), 1.0)?;
-            optimizer.step(&gradients, schedule.rate(step, steps))?;
-            model.ema.update()?;
+            // one entry into the pool of threads for all the short parallel pieces of a step
+            let value = in_pool(|| -> Result<f64> {
+                let loss = ops::mean_squared_error(&model.network.forward(&seen, batch.mode)?, &clean)?;
+                let value = f64::from(loss.to_scalar::<f32>()?);
+                if !value.is_finite() {
+                    return Err(Error::NonFiniteLoss { step, term: "total".to_owned(), value });
+                }
+                let mut gradients = backward(&loss)?;
+                clip_gradients(&mut gradients, optimizer.parameters(), 1.0)?;
+                optimizer.step(&gradients, schedule.rate(step, steps))?;
+                model.ema.update()?;
+                Ok(value)
+            })?;
             model.step += 1;
 
             let done = model.step;

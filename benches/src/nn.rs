@@ -7,9 +7,10 @@ use std::path::Path;
 use std::time::Instant;
 use unsup::core::candle::{Device, Tensor, Var};
 use unsup::core::data::npy;
+use unsup::core::math::in_pool;
 use unsup::core::nn::{
     BatchNorm, Conv2d, ConvSpec, ConvTranspose2d, Linear, Mlp, Mode, Params, ResNet, ResNetSpec, backward,
-    in_pool, ops,
+    ops,
 };
 use unsup::core::train::{AdamW, Optimizer, Sgd};
 use unsup::generative::loss::{kl_standard_normal, reparameterize};

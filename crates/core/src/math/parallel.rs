@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_micros(100);
 
 /// Runs f on a thread of rayon's pool, while the others stay awake. Whoever calls the pool from outside waits for a
 /// thread to wake up, each time; a training step of a small network, which is a hundred short parallel pieces, goes in
-/// once and takes a fifth less time. The trainer does it for each step; in a loop of your own wrap the step.
+/// once and takes a tenth less time. The trainer does it for each step; in a loop of your own wrap the step.
 ///
 /// ```
 /// use unsup_core::math::in_pool;

@@ -51,7 +51,6 @@ pub mod resnet;
 pub(crate) mod tensor_file;
 mod var_builder;
 
-pub use crate::math::in_pool;
 pub use activation::Activation;
 pub use autoencoder::{ConvCoderSpec, ConvDecoder, ConvEncoder};
 pub use critic::Critic;
