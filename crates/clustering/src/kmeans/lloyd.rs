@@ -11,7 +11,7 @@ use super::movement::{Movement, apart};
 use ndarray::ArrayRef2;
 use rayon::prelude::*;
 use std::ops::ControlFlow;
-use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile, chunks};
+use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile, chunks, tile_rows};
 use unsup_core::observe::{Event, History, Observer, Stop};
 
 /// One start, from its first centroids to its end.
@@ -187,6 +187,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
     /// The E step: each row to its nearest centroid; sums, weights and inertia of each cluster on the way.
     fn assign(&mut self, centroids: &[F]) {
         let (x, shift, weights, d) = (self.x, self.shift, self.weights, self.x.ncols());
+        let rows = tile_rows::<F>(d);
         let candidates = Candidates::pack(centroids, d);
         let mut labels = &mut self.labels[..];
         let mut work = Vec::with_capacity(self.chunks.len());
@@ -199,8 +200,8 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
             || (Vec::new(), [0; ROW_TILE]),
             |(tile, nearest), (chunk, labels)| {
                 chunk.reset();
-                for (t, labels) in labels.chunks_mut(ROW_TILE).enumerate() {
-                    let start = chunk.rows.start + t * ROW_TILE;
+                for (t, labels) in labels.chunks_mut(rows).enumerate() {
+                    let start = chunk.rows.start + t * rows;
                     centred_tile(x, start..start + labels.len(), shift, tile);
                     let nearest = &mut nearest[..labels.len()];
                     candidates.nearest(tile, nearest);

@@ -6,6 +6,13 @@ use std::ops::Range;
 /// cache for a few thousand columns, large enough to amortise a call.
 pub const ROW_TILE: usize = 64;
 
+/// How many rows of d values a kernel takes at a time when it reads them several times over: at most [`ROW_TILE`], fewer when
+/// they are long, so that they stay in the first-level cache.
+pub fn tile_rows<F>(d: usize) -> usize {
+    let values = 32 * 1024 / size_of::<F>();
+    (values / d.max(1) / 8 * 8).clamp(8, ROW_TILE)
+}
+
 /// Cuts `0..n` into at most `count` ranges of nearly equal length, each a multiple of
 /// [`ROW_TILE`] but the last. The cut depends on `n` and `count` alone, never on the number of
 /// threads.

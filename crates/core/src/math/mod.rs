@@ -5,9 +5,11 @@
 //! fixed chunks that are merged in a fixed order, so that results have the same bits on any
 //! number of threads.
 
+mod candidates;
 mod chunks;
 mod decompose;
 mod distance;
+mod distances;
 pub(crate) mod elementary;
 pub(crate) mod gemm;
 mod lbfgs;
@@ -15,8 +17,10 @@ mod moments;
 mod nearest;
 mod parallel;
 mod products;
+mod scores;
 
-pub use chunks::{ROW_TILE, chunks, sum_in_order};
+pub use candidates::{Candidates, Nearest};
+pub use chunks::{ROW_TILE, chunks, sum_in_order, tile_rows};
 pub use decompose::{
     Eigen, Svd, cholesky, leading_eigen, orthonormal, svd, symmetric_eigen, triangular_factor,
 };
@@ -25,6 +29,5 @@ pub use elementary::Elementary;
 pub use gemm::{Mat, multiply};
 pub use lbfgs::{Minimum, lbfgs};
 pub use moments::{Moments, Scatter, column_means};
-pub use nearest::{Candidates, Nearest};
 pub use parallel::in_pool;
 pub use products::{centred_rows, centred_tile, checked_product, product, transposed_product};

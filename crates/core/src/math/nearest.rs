@@ -14,105 +14,21 @@
 //!
 //! Complexity: n·k·d multiply-adds; memory: the packed candidates, k·d.
 
-use crate::Float;
-use pulp::{Arch, Simd, WithSimd};
-
-/// The element types that have a kernel.
-pub trait Nearest: Float {
-    #[doc(hidden)]
-    fn search(candidates: &Candidates<Self>, rows: &[Self], labels: &mut [u32], leads: &mut [Self]);
-    #[doc(hidden)]
-    fn squared_distances(candidates: &Candidates<Self>, rows: &[Self], distances: &mut [Self]);
-    #[doc(hidden)]
-    fn lanes() -> usize;
-}
-
-/// Candidates (centroids, seeds) packed for the kernel.
-#[derive(Debug, Clone)]
-pub struct Candidates<F> {
-    count: usize,
-    width: usize,
-    /// pairs of registers one after the other and the last alone when their number is odd; in each the
-    /// coordinates in order, in each as many candidates as the registers hold
-    packed: Vec<F>,
-    /// −½‖c‖², and −∞ for the padding, which therefore never wins
-    offsets: Vec<F>,
-}
-
-impl<F: Nearest> Candidates<F> {
-    /// Packs candidates of `width` coordinates (at least 1), given row after row.
-    pub fn pack(rows: &[F], width: usize) -> Self {
-        let width = width.max(1);
-        let count = rows.len() / width;
-        let lanes = F::lanes();
-        let padded = count.next_multiple_of(lanes);
-        let mut packed = vec![F::zero(); padded * width];
-        let mut offsets = vec![F::neg_infinity(); padded];
-        let paired = padded - padded % (2 * lanes);
-        for c in 0..count {
-            let row = &rows[c * width..(c + 1) * width];
-            let block = if c < paired { 2 * lanes } else { lanes };
-            let start = c / block * block * width + c % block;
-            for (j, &value) in row.iter().enumerate() {
-                packed[start + j * block] = value;
-            }
-            offsets[c] = F::of(-0.5 * row.iter().map(|v| v.f64() * v.f64()).sum::<f64>());
-        }
-        Candidates { count, width, packed, offsets }
-    }
-
-    /// How many candidates there are.
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// Writes the index of the nearest candidate of each row, for as many rows as both slices hold;
-    /// `rows` holds them one after the other, each as wide as a candidate.
-    pub fn nearest(&self, rows: &[F], labels: &mut [u32]) {
-        let n = labels.len().min(rows.len() / self.width);
-        F::search(self, &rows[..n * self.width], &mut labels[..n], &mut []);
-    }
-
-    /// As [`nearest`](Self::nearest), and by how much each row's best score x·c − ½‖c‖² exceeds its second best
-    /// one: half the difference of their squared distances. Infinite when there is one candidate.
-    pub fn nearest_with_lead(&self, rows: &[F], labels: &mut [u32], leads: &mut [F]) {
-        let n = labels.len().min(leads.len()).min(rows.len() / self.width);
-        F::search(self, &rows[..n * self.width], &mut labels[..n], &mut leads[..n]);
-    }
-
-    /// Writes the squared distances of each row to every candidate: `distances` has
-    /// [`padded`](Self::padded) values a row, of which the first [`len`](Self::len) count, for as many
-    /// rows as both slices hold. Computed as Σ(x − c)², exact to rounding wherever the origin is.
-    pub fn squared_distances(&self, rows: &[F], distances: &mut [F]) {
-        let n = (distances.len() / self.padded().max(1)).min(rows.len() / self.width);
-        if n > 0 {
-            F::squared_distances(self, &rows[..n * self.width], &mut distances[..n * self.padded()]);
-        }
-    }
-
-    /// The number of candidates rounded up to whole blocks.
-    pub fn padded(&self) -> usize {
-        self.offsets.len()
-    }
-}
+use super::Candidates;
+use pulp::{Simd, WithSimd};
 
 macro_rules! kernel {
-    ($float:ident, $register:ident, $lanes:ident, $splat:ident, $sub:ident, $fma:ident, $min:ident, $max:ident,
-     $equal:ident, $greater:ident, $select:ident, $least:ident, $greatest:ident, $simd:ident, $search:ident, $distances:ident) => {
-        struct $search<'a> {
-            candidates: &'a Candidates<$float>,
-            rows: &'a [$float],
-            labels: &'a mut [u32],
+    ($float:ident, $register:ident, $lanes:ident, $splat:ident, $fma:ident, $min:ident, $max:ident,
+     $equal:ident, $greater:ident, $select:ident, $least:ident, $greatest:ident, $simd:ident) => {
+        pub(in crate::math) struct Search<'a> {
+            pub(in crate::math) candidates: &'a Candidates<$float>,
+            pub(in crate::math) rows: &'a [$float],
+            pub(in crate::math) labels: &'a mut [u32],
             /// empty, or one a row
-            leads: &'a mut [$float],
+            pub(in crate::math) leads: &'a mut [$float],
         }
 
-        impl WithSimd for $search<'_> {
+        impl WithSimd for Search<'_> {
             type Output = ();
 
             #[inline(always)]
@@ -127,7 +43,7 @@ macro_rules! kernel {
             }
         }
 
-        impl $search<'_> {
+        impl Search<'_> {
             #[inline(always)]
             fn run<S: Simd, const R: usize, const SECOND: bool>(self, simd: S) {
                 let (candidates, width) = (self.candidates, self.candidates.width);
@@ -244,110 +160,16 @@ macro_rules! kernel {
                 }
             }
         }
-
-        struct $distances<'a> {
-            candidates: &'a Candidates<$float>,
-            rows: &'a [$float],
-            distances: &'a mut [$float],
-        }
-
-        impl WithSimd for $distances<'_> {
-            type Output = ();
-
-            #[inline(always)]
-            fn with_simd<S: Simd>(self, simd: S) {
-                let (width, padded) = (self.candidates.width, self.candidates.padded());
-                let mut rows = self.rows.chunks_exact(4 * width);
-                let mut out = self.distances.chunks_exact_mut(4 * padded);
-                for (rows, out) in (&mut rows).zip(&mut out) {
-                    Self::group::<S, 4>(simd, self.candidates, rows, out);
-                }
-                for (row, out) in
-                    rows.remainder().chunks_exact(width).zip(out.into_remainder().chunks_exact_mut(padded))
-                {
-                    Self::group::<S, 1>(simd, self.candidates, row, out);
-                }
-            }
-        }
-
-        impl $distances<'_> {
-            #[inline(always)]
-            fn group<S: Simd, const R: usize>(
-                simd: S,
-                candidates: &Candidates<$float>,
-                rows: &[$float],
-                distances: &mut [$float],
-            ) {
-                let width = candidates.width;
-                let packed = S::$simd(&candidates.packed).0;
-                let pairs = candidates.padded() / S::$lanes / 2;
-                let (packed, last) = packed.split_at(pairs * 2 * width);
-                for (b, packed) in packed.chunks_exact(2 * width).enumerate() {
-                    Self::block::<S, R, 2>(simd, candidates, rows, packed, 2 * b, distances);
-                }
-                if !last.is_empty() {
-                    Self::block::<S, R, 1>(simd, candidates, rows, last, 2 * pairs, distances);
-                }
-            }
-
-            #[inline(always)]
-            fn block<S: Simd, const R: usize, const H: usize>(
-                simd: S,
-                candidates: &Candidates<$float>,
-                rows: &[$float],
-                packed: &[S::$register],
-                first: usize,
-                distances: &mut [$float],
-            ) {
-                let (width, padded) = (candidates.width, candidates.padded());
-                let x: [&[$float]; R] = std::array::from_fn(|r| &rows[r * width..(r + 1) * width]);
-                let mut sums = [[simd.$splat(0.0); H]; R];
-                for (j, c) in packed.chunks_exact(H).enumerate().take(width) {
-                    for r in 0..R {
-                        let value = simd.$splat(x[r][j]);
-                        for h in 0..H {
-                            let difference = simd.$sub(value, c[h]);
-                            sums[r][h] = simd.$fma(difference, difference, sums[r][h]);
-                        }
-                    }
-                }
-                for r in 0..R {
-                    let at = r * padded + first * S::$lanes;
-                    distances[at..at + H * S::$lanes].copy_from_slice(pulp::bytemuck::cast_slice(&sums[r]));
-                }
-            }
-        }
-
-        impl Nearest for $float {
-            fn search(candidates: &Candidates<Self>, rows: &[Self], labels: &mut [u32], leads: &mut [Self]) {
-                Arch::new().dispatch($search { candidates, rows, labels, leads });
-            }
-            fn squared_distances(candidates: &Candidates<Self>, rows: &[Self], distances: &mut [Self]) {
-                Arch::new().dispatch($distances { candidates, rows, distances });
-            }
-            fn lanes() -> usize {
-                struct Lanes;
-                impl WithSimd for Lanes {
-                    type Output = usize;
-                    #[inline(always)]
-                    fn with_simd<S: Simd>(self, _: S) -> usize {
-                        S::$lanes
-                    }
-                }
-                Arch::new().dispatch(Lanes)
-            }
-        }
     };
 }
 
-mod single {
+pub(super) mod single {
     use super::*;
     kernel!(
         f32,
         f32s,
         F32_LANES,
         splat_f32s,
-        sub_f32s,
         mul_add_f32s,
         min_f32s,
         max_f32s,
@@ -356,19 +178,16 @@ mod single {
         select_f32s,
         reduce_min_f32s,
         reduce_max_f32s,
-        as_simd_f32s,
-        Search,
-        Distances
+        as_simd_f32s
     );
 }
-mod double {
+pub(super) mod double {
     use super::*;
     kernel!(
         f64,
         f64s,
         F64_LANES,
         splat_f64s,
-        sub_f64s,
         mul_add_f64s,
         min_f64s,
         max_f64s,
@@ -377,15 +196,13 @@ mod double {
         select_f64s,
         reduce_min_f64s,
         reduce_max_f64s,
-        as_simd_f64s,
-        Search,
-        Distances
+        as_simd_f64s
     );
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::{Candidates, Nearest};
     use crate::Seed;
     use proptest::prelude::*;
 
@@ -397,8 +214,6 @@ mod tests {
         let candidates = Candidates::pack(&centres, d);
         let mut labels = vec![u32::MAX; n];
         candidates.nearest(&rows, &mut labels);
-        let mut distances = vec![F::nan(); n * candidates.padded()];
-        candidates.squared_distances(&rows, &mut distances);
         for i in 0..n {
             let exact: Vec<f64> = (0..k)
                 .map(|c| (0..d).map(|j| (rows[i * d + j].f64() - centres[c * d + j].f64()).powi(2)).sum())
@@ -411,14 +226,6 @@ mod tests {
                 "row {i}: {found} at {}, least {least}",
                 exact[found]
             );
-            for c in 0..k {
-                let value = distances[i * candidates.padded() + c].f64();
-                assert!(
-                    (value - exact[c]).abs() <= 8.0 * F::EPS * d as f64 * (1.0 + exact[c]),
-                    "{value} for {}",
-                    exact[c]
-                );
-            }
         }
     }
 
@@ -449,7 +256,6 @@ mod tests {
         candidates.nearest(&[3.0, 3.0, 1.0, 0.0, 5.0], &mut labels);
         assert_eq!(labels, [1, 0, 7]);
         let none = Candidates::<f32>::pack(&[], 0);
-        none.squared_distances(&[1.0], &mut []);
         none.nearest(&[], &mut []);
         assert!(none.is_empty());
     }

@@ -1,0 +1,224 @@
+//! A range of rows: how far they are from the seeds, and what trials would change.
+
+use super::trials::{FOUR, LANES, Trials, half_square};
+use ndarray::ArrayRef2;
+use pulp::{Simd, WithSimd};
+use std::ops::Range;
+use unsup_core::math::{Nearest, ROW_TILE};
+
+/// A fixed range of rows: what is known of them, and what the trials of one step would change.
+pub(super) struct Block<F> {
+    pub(super) rows: Range<usize>,
+    /// the squared distance of each row from its nearest seed, and that seed's position among the seeds
+    pub(super) distances: Vec<F>,
+    pub(super) nearest: Vec<u32>,
+    /// ½‖x‖² of each row; empty where scores do not pay
+    pub(super) halves: Vec<F>,
+    /// Σ w·distance² over the block
+    pub(super) potential: f64,
+    /// by how much each trial would lower the potential
+    pub(super) gains: Vec<f64>,
+    /// the positions in the block of the rows that some trial is nearer to, and their squared distances from all trials
+    pub(super) nearer: Vec<u32>,
+    pub(super) fresh: Vec<F>,
+}
+
+impl<F: Nearest> Block<F> {
+    pub(super) fn new(rows: Range<usize>) -> Self {
+        Block {
+            distances: vec![F::zero(); rows.len()],
+            nearest: vec![0; rows.len()],
+            halves: Vec::new(),
+            potential: 0.0,
+            gains: Vec::new(),
+            nearer: Vec::new(),
+            fresh: Vec::new(),
+            rows,
+        }
+    }
+
+    /// The rows with their weight × squared distance.
+    pub(super) fn masses(&self, weights: Option<&[f64]>) -> impl Iterator<Item = (usize, f64)> {
+        let weight = move |row: usize| weights.map_or(1.0, |w| w[row]);
+        self.rows.clone().zip(&self.distances).map(move |(row, distance)| (row, weight(row) * distance.f64()))
+    }
+
+    /// Σ w·distance² over the rows.
+    pub(super) fn total(&self, weights: Option<&[f64]>) -> f64 {
+        if weights.is_some() {
+            return self.masses(weights).map(|(_, mass)| mass).sum();
+        }
+        // eight sums side by side: one would wait for each addition
+        let (whole, rest) = self.distances.as_chunks::<8>();
+        let mut lanes = [0.0; 8];
+        for distances in whole {
+            let sums = lanes;
+            lanes = std::array::from_fn(|l| sums[l] + distances[l].f64());
+        }
+        lanes.iter().sum::<f64>() + rest.iter().map(|d| d.f64()).sum::<f64>()
+    }
+}
+
+/// Some rows of a table as slices, copied where they do not lie in one piece.
+struct Rows<'a, F, const R: usize> {
+    x: &'a ArrayRef2<F>,
+    copies: [Vec<F>; R],
+}
+
+impl<'a, F: Nearest, const R: usize> Rows<'a, F, R> {
+    fn new(x: &'a ArrayRef2<F>) -> Self {
+        Rows { x, copies: std::array::from_fn(|_| Vec::new()) }
+    }
+
+    /// The rows `first + r`, r from the list, its last one repeated where there are fewer than R.
+    #[inline(always)]
+    fn get(&mut self, first: usize, list: &[usize]) -> [&[F]; R] {
+        let d = self.x.ncols();
+        let at: [usize; R] = std::array::from_fn(|r| first + list[r.min(list.len() - 1)]);
+        if let Some(values) = self.x.as_slice() {
+            return std::array::from_fn(|r| &values[at[r] * d..][..d]);
+        }
+        for (copy, row) in self.copies.iter_mut().zip(at) {
+            copy.clear();
+            copy.extend(self.x.row(row));
+        }
+        std::array::from_fn(|r| &self.copies[r][..])
+    }
+}
+
+/// The squared distances of a block's rows from the first seed, and their norms.
+pub(super) struct FromFirst<'a, F> {
+    pub(super) x: &'a ArrayRef2<F>,
+    pub(super) seed: &'a Trials<F>,
+    pub(super) scores: bool,
+    pub(super) block: &'a mut Block<F>,
+}
+
+impl<F: Nearest> WithSimd for FromFirst<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let (mut fours, mut fresh) = (Rows::<F, FOUR>::new(self.x), [F::zero(); FOUR * LANES]);
+        for (t, distances) in self.block.distances.chunks_mut(FOUR).enumerate() {
+            let rows = fours.get(self.block.rows.start + t * FOUR, &[0, 1, 2, 3][..distances.len()]);
+            self.seed.measure(rows, &mut fresh);
+            distances.iter_mut().zip(fresh.chunks_exact(LANES)).for_each(|(out, fresh)| *out = fresh[0]);
+            if self.scores {
+                self.block.halves.extend(rows[..distances.len()].iter().map(|row| half_square(row)));
+            }
+        }
+    }
+}
+
+/// A quarter of the squared distance of some seeds from the nearest trial.
+pub(super) struct Reach<'a, F> {
+    pub(super) trials: &'a Trials<F>,
+    pub(super) seeds: &'a [F],
+    pub(super) reach: &'a mut [F],
+}
+
+impl<F: Nearest> WithSimd for Reach<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let d = self.seeds.len() / self.reach.len();
+        let mut fresh = vec![F::zero(); FOUR * self.trials.padded()];
+        for (seeds, reach) in self.seeds.chunks(FOUR * d).zip(self.reach.chunks_mut(FOUR)) {
+            let rows = std::array::from_fn(|r| &seeds[r.min(reach.len() - 1) * d..][..d]);
+            self.trials.measure(rows, &mut fresh);
+            for (reach, fresh) in reach.iter_mut().zip(fresh.chunks_exact(self.trials.padded())) {
+                *reach = F::of(0.25) * fresh.iter().copied().fold(F::infinity(), F::min);
+            }
+        }
+    }
+}
+
+/// Reads a value of each cache line of some rows. These reads wait for nothing, so that many are under way at once; the
+/// kernel, which needs a row's values in their order, would wait for one line after the other.
+#[inline(always)]
+fn touch<F: Nearest>(table: &[F], rows: &[usize], width: usize) {
+    let line = 64 / size_of::<F>();
+    let mut sums = [F::zero(); 4];
+    for (i, &row) in rows.iter().enumerate() {
+        for value in table[row * width..(row + 1) * width].iter().step_by(line) {
+            sums[i % 4] += *value;
+        }
+    }
+    std::hint::black_box(sums);
+}
+
+/// What the trials would gain in a block.
+pub(super) struct Try<'a, F> {
+    pub(super) x: &'a ArrayRef2<F>,
+    pub(super) weights: Option<&'a [f64]>,
+    pub(super) trials: &'a Trials<F>,
+    /// by seed: rows no farther from it, squared, are nearer to it than to any trial
+    pub(super) reach: &'a [F],
+    pub(super) slack: F,
+    pub(super) block: &'a mut Block<F>,
+}
+
+impl<F: Nearest> WithSimd for Try<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Try { x, weights, trials, reach, slack, block } = self;
+        let Block { rows, distances, nearest, halves, gains: totals, nearer, fresh: kept, .. } = block;
+        let (padded, count) = (trials.padded(), trials.count);
+        nearer.clear();
+        kept.clear();
+        let mut gains = vec![[0.0; LANES]; padded / LANES];
+        let mut fours = Rows::<F, FOUR>::new(x);
+        let (mut fresh, mut picked) = (vec![F::zero(); FOUR * padded], [0; ROW_TILE]);
+        let (mut at_row, mut thresholds, mut exceeds) =
+            ([0; ROW_TILE], [F::zero(); ROW_TILE], [false; ROW_TILE]);
+        for (t, (distances, nearest)) in distances.chunks(ROW_TILE).zip(nearest.chunks(ROW_TILE)).enumerate()
+        {
+            let (at, first) = (t * ROW_TILE, rows.start + t * ROW_TILE);
+            // without a branch: which rows are in reach cannot be foretold
+            let mut in_reach = 0;
+            for (i, (&old, &seed)) in distances.iter().zip(nearest).enumerate() {
+                picked[in_reach] = i;
+                in_reach += usize::from(old > reach[seed as usize]);
+            }
+            if let Some(values) = x.as_slice().filter(|_| !halves.is_empty()) {
+                for (r, &i) in picked[..in_reach].iter().enumerate() {
+                    at_row[r] = first + i;
+                    thresholds[r] = halves[at + i] - F::of(0.5) * distances[i] - slack;
+                }
+                let (rows, thresholds) = (&at_row[..in_reach], &thresholds[..in_reach]);
+                touch(values, rows, x.ncols());
+                trials.candidates.exceed(values, rows, thresholds, &mut exceeds[..in_reach]);
+                let mut promising = 0;
+                for r in 0..in_reach {
+                    picked[promising] = picked[r];
+                    promising += usize::from(exceeds[r]);
+                }
+                in_reach = promising;
+            }
+            for picked in picked[..in_reach].chunks(FOUR) {
+                trials.measure(fours.get(first, picked), &mut fresh);
+                for (&i, fresh) in picked.iter().zip(fresh.chunks_exact(padded)) {
+                    let (old, fresh) = (distances[i], fresh.as_chunks::<LANES>().0);
+                    if fresh.iter().any(|fresh| fresh.iter().fold(false, |any, &new| any | (new < old))) {
+                        let weight = weights.map_or(1.0, |w| w[first + i]);
+                        for (gains, &fresh) in gains.iter_mut().zip(fresh) {
+                            let sum = *gains;
+                            *gains = std::array::from_fn(|l| {
+                                let gain = if fresh[l] < old { old - fresh[l] } else { F::zero() };
+                                sum[l] + weight * gain.f64()
+                            });
+                        }
+                        nearer.push((at + i) as u32);
+                        kept.extend_from_slice(&fresh.as_flattened()[..count]);
+                    }
+                }
+            }
+        }
+        totals.clear();
+        totals.extend_from_slice(&gains.as_flattened()[..count]);
+    }
+}
