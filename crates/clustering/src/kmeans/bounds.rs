@@ -28,7 +28,7 @@ use std::ops::Range;
 use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_rows, squared_distance};
 
 /// No label yet.
-pub(super) const NONE: u32 = u32::MAX;
+pub(super) const NONE: usize = usize::MAX;
 
 /// The part of a pass that all chunks share.
 pub(super) struct Search<'a, F> {
@@ -45,7 +45,7 @@ pub(super) struct Search<'a, F> {
 /// The rows of one chunk, with their bounds: u, and l plus the drift at the time it was found.
 pub(super) struct Rows<'a, F> {
     pub(super) range: Range<usize>,
-    pub(super) labels: &'a mut [u32],
+    pub(super) labels: &'a mut [usize],
     pub(super) upper: &'a mut [F],
     pub(super) lower: &'a mut [F],
 }
@@ -98,7 +98,7 @@ impl<F: Nearest> Search<'_, F> {
         for (i, &label) in rows.labels.iter().enumerate() {
             if self.movement.fresh {
                 buffers.doubtful.push(i as u32);
-            } else if self.movement.moved[label as usize] {
+            } else if self.movement.moved[label] {
                 buffers.stale.push(i as u32);
             } else {
                 self.sort_out(i as u32, label, rows.upper[i].f64(), rows.lower[i].f64(), buffers);
@@ -107,8 +107,8 @@ impl<F: Nearest> Search<'_, F> {
     }
 
     #[inline(always)]
-    fn sort_out(&self, i: u32, label: u32, upper: f64, lower: f64, buffers: &mut Buffers<F>) {
-        if self.stands(label, upper, lower - self.movement.drift[label as usize]) {
+    fn sort_out(&self, i: u32, label: usize, upper: f64, lower: f64, buffers: &mut Buffers<F>) {
+        if self.stands(label, upper, lower - self.movement.drift[label]) {
         } else if self.movement.fast.is_some() && self.stands(label, upper, self.slow(label, lower)) {
             buffers.suspects.push(i);
         } else {
@@ -118,14 +118,14 @@ impl<F: Nearest> Search<'_, F> {
 
     /// A lower bound on the distance to all centroids but the own and the fast ones.
     #[inline(always)]
-    fn slow(&self, label: u32, lower: f64) -> f64 {
-        lower - self.movement.drift_before[label as usize] - self.movement.slow_step
+    fn slow(&self, label: usize, lower: f64) -> f64 {
+        lower - self.movement.drift_before[label] - self.movement.slow_step
     }
 
     /// Whether no other centroid can score as high, however the kernel rounds.
     #[inline(always)]
-    fn stands(&self, label: u32, upper: f64, lower: f64) -> bool {
-        let others = lower.max(self.apart[label as usize] - upper);
+    fn stands(&self, label: usize, upper: f64, lower: f64) -> bool {
+        let others = lower.max(self.apart[label] - upper);
         others > 0.0 && others * others > upper * upper + self.doubt(upper)
     }
 
@@ -147,12 +147,12 @@ impl<F: Nearest> Search<'_, F> {
             let tile = std::mem::take(&mut buffers.tile);
             for (&i, row) in stale.iter().zip(tile.chunks_exact(d)) {
                 let i = i as usize;
-                let label = rows.labels[i] as usize;
-                let squared = self.squared(row, label as u32);
+                let label = rows.labels[i];
+                let squared = self.squared(row, label);
                 chunk.inertia[label] += self.weight(start + i) * squared;
                 let upper = self.upper(squared);
                 rows.upper[i] = up(upper);
-                self.sort_out(i as u32, label as u32, upper, rows.lower[i].f64(), buffers);
+                self.sort_out(i as u32, label, upper, rows.lower[i].f64(), buffers);
             }
             buffers.tile = tile;
         }
@@ -176,7 +176,7 @@ impl<F: Nearest> Search<'_, F> {
             for (((&i, row), &nearest), lead) in
                 suspects.iter().zip(tile.chunks_exact(d)).zip(&*labels).zip(&*leads)
             {
-                let (at, nearest) = (i as usize, fast.members[nearest as usize]);
+                let (at, nearest) = (i as usize, fast.members[nearest as usize] as usize);
                 let (label, upper) = (rows.labels[at], rows.upper[at].f64());
                 let slow = self.slow(label, rows.lower[at].f64());
                 let squared = self.squared(row, nearest);
@@ -186,7 +186,7 @@ impl<F: Nearest> Search<'_, F> {
                     self.second(squared, 0.0)
                 };
                 if nearest == label || self.stands(label, upper, others) {
-                    rows.lower[at] = down(others.min(slow).max(0.0) + self.movement.drift[label as usize]);
+                    rows.lower[at] = down(others.min(slow).max(0.0) + self.movement.drift[label]);
                 } else {
                     doubtful.push(i);
                 }
@@ -204,16 +204,16 @@ impl<F: Nearest> Search<'_, F> {
             for (((&i, row), &label), lead) in
                 doubtful.iter().zip(tile.chunks_exact(d)).zip(&*labels).zip(&*leads)
             {
-                let i = i as usize;
+                let (i, label) = (i as usize, label as usize);
                 let squared = self.squared(row, label);
                 rows.upper[i] = up(self.upper(squared));
-                rows.lower[i] = down(self.second(squared, lead.f64()) + self.movement.drift[label as usize]);
+                rows.lower[i] = down(self.second(squared, lead.f64()) + self.movement.drift[label]);
                 let old = std::mem::replace(&mut rows.labels[i], label);
                 if old != label {
                     chunk.changed += 1;
-                    dirty[label as usize] = true;
+                    dirty[label] = true;
                     if old != NONE {
-                        dirty[old as usize] = true;
+                        dirty[old] = true;
                     }
                 }
             }
@@ -221,8 +221,8 @@ impl<F: Nearest> Search<'_, F> {
     }
 
     #[inline(always)]
-    fn squared(&self, row: &[F], centroid: u32) -> f64 {
-        let at = centroid as usize * row.len();
+    fn squared(&self, row: &[F], centroid: usize) -> f64 {
+        let at = centroid * row.len();
         squared_distance(row, &self.centroids[at..at + row.len()]).f64()
     }
 
@@ -241,12 +241,12 @@ impl<F: Nearest> Search<'_, F> {
         let Buffers { dirty, stale, tile, labels, .. } = buffers;
         (0..dirty.len()).filter(|&c| dirty[c]).for_each(|c| chunk.clear(c));
         stale.clear();
-        stale.extend((0..rows.labels.len() as u32).filter(|&i| dirty[rows.labels[i as usize] as usize]));
+        stale.extend((0..rows.labels.len() as u32).filter(|&i| dirty[rows.labels[i as usize]]));
         let start = rows.range.start;
         for members in stale.chunks(ROW_TILE) {
             centred_rows(self.x, members.iter().map(|&i| start + i as usize), self.shift, tile);
             labels.clear();
-            labels.extend(members.iter().map(|&i| rows.labels[i as usize]));
+            labels.extend(members.iter().map(|&i| rows.labels[i as usize] as u32));
             let weight = |m: usize| self.weight(start + members[m] as usize);
             chunk.add(tile, labels, weight, self.centroids);
         }

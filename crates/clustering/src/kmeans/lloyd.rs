@@ -19,7 +19,7 @@ use unsup_core::observe::{Event, History, Observer, Stop};
 pub(super) struct Run<F> {
     /// `[k, d]` row after row, relative to the shift
     pub(super) centroids: Vec<F>,
-    pub(super) labels: Vec<u32>,
+    pub(super) labels: Vec<usize>,
     pub(super) inertia: f64,
     pub(super) history: History,
 }
@@ -30,7 +30,7 @@ pub(super) struct Lloyd<'a, F> {
     weights: Option<&'a [f64]>,
     shift: &'a [F],
     clusters: usize,
-    labels: Vec<u32>,
+    labels: Vec<usize>,
     /// how many labels the last pass changed
     changed: usize,
     chunks: Vec<Chunk>,
@@ -65,7 +65,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         let (n, d) = x.dim();
         // The sums of all chunks together stay a fraction of the data, yet there are chunks
         // enough for many threads. A function of n and k alone: see `chunks`.
-        let count = (n / (40 * clusters)).clamp(4, 128);
+        let count = (n / (80 * clusters)).clamp(4, 128);
         Lloyd {
             x,
             weights,
@@ -205,11 +205,13 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                     centred_tile(x, start..start + labels.len(), shift, tile);
                     let nearest = &mut nearest[..labels.len()];
                     candidates.nearest(tile, nearest);
-                    chunk.changed += labels.iter().zip(&*nearest).filter(|(old, new)| old != new).count();
-                    labels.copy_from_slice(nearest);
+                    for (label, &nearest) in labels.iter_mut().zip(&*nearest) {
+                        chunk.changed += usize::from(*label != nearest as usize);
+                        *label = nearest as usize;
+                    }
                     match weights {
-                        Some(weights) => chunk.add(tile, labels, |i| weights[start + i], centroids),
-                        None => chunk.add(tile, labels, |_| 1.0, centroids),
+                        Some(weights) => chunk.add(tile, nearest, |i| weights[start + i], centroids),
+                        None => chunk.add(tile, nearest, |_| 1.0, centroids),
                     }
                 }
             },
@@ -221,27 +223,43 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
     /// must then be found anew.
     fn update(&mut self, centroids: &mut [F]) -> f64 {
         let (d, k) = (self.x.ncols(), self.clusters);
-        let mut sums = vec![0.0; k * d];
         let mut weights = vec![0.0; k];
         for chunk in &self.chunks {
-            sums.iter_mut().zip(&chunk.sums).for_each(|(s, c)| *s += c);
             weights.iter_mut().zip(&chunk.weights).for_each(|(s, c)| *s += c);
         }
-        let relocated = weights.contains(&0.0) && self.relocate(centroids, &mut sums, &mut weights);
+        // all sums side by side are needed only where rows change their cluster
+        let relocated = weights.contains(&0.0).then(|| {
+            let mut sums = vec![0.0; k * d];
+            sums.chunks_exact_mut(d).enumerate().for_each(|(c, sum)| self.sum(c, sum));
+            (self.relocate(centroids, &mut sums, &mut weights), sums)
+        });
         let mut moved = 0.0;
+        let mut sum = vec![0.0; d];
         for (c, centroid) in centroids.chunks_exact_mut(d).enumerate() {
+            match &relocated {
+                Some((_, sums)) => sum.copy_from_slice(&sums[c * d..(c + 1) * d]),
+                None => self.sum(c, &mut sum),
+            }
             // a cluster that stayed empty keeps its centroid
-            let sum = &sums[c * d..(c + 1) * d];
             let norm = if self.unit { sum.iter().map(|s| s * s).sum::<f64>().sqrt() } else { weights[c] };
             if norm > 0.0 {
-                for (value, sum) in centroid.iter_mut().zip(sum) {
+                for (value, sum) in centroid.iter_mut().zip(&sum) {
                     let mean = F::of(sum / norm);
                     moved += (mean - *value).f64().powi(2);
                     *value = mean;
                 }
             }
         }
-        if relocated { f64::INFINITY } else { moved }
+        if relocated.is_some_and(|(moved, _)| moved) { f64::INFINITY } else { moved }
+    }
+
+    /// Σ w·x over the rows of a cluster, chunk after chunk.
+    fn sum(&self, cluster: usize, sum: &mut [f64]) {
+        sum.fill(0.0);
+        for chunk in &self.chunks {
+            let part = &chunk.sums[cluster * sum.len()..(cluster + 1) * sum.len()];
+            sum.iter_mut().zip(part).for_each(|(s, p)| *s += p);
+        }
     }
 
     /// Gives each empty cluster the row farthest from its own centroid (the lower index on a tie),
@@ -257,7 +275,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
             .into_par_iter()
             .filter(|&row| weight_of(row) > 0.0)
             .map(|row| {
-                let centroid = &centroids[self.labels[row] as usize * d..][..d];
+                let centroid = &centroids[self.labels[row] * d..][..d];
                 (row_of(row).iter().zip(centroid).map(|(&a, &b)| (a - b).f64().powi(2)).sum::<f64>(), row)
             })
             .filter(|&(distance, _)| distance > 0.0)
@@ -269,7 +287,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         }
         far.sort_unstable_by(order);
         for (&cluster, &(_, row)) in empty.iter().zip(&far) {
-            let (donor, weight) = (self.labels[row] as usize, weight_of(row));
+            let (donor, weight) = (self.labels[row], weight_of(row));
             for (j, value) in row_of(row).iter().enumerate() {
                 sums[donor * d + j] -= weight * value.f64();
                 sums[cluster * d + j] = weight * value.f64();

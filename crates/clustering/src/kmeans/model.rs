@@ -51,8 +51,7 @@ impl<F: Nearest, S: CentroidSpec> KMeansModel<F, S> {
     }
 
     pub(super) fn of_run(spec: S, shift: Array1<F>, run: Run<F>) -> Self {
-        let labels = run.labels.iter().map(|&l| l as usize).collect();
-        KMeansModel::new(spec, run.centroids, shift, labels, run.inertia, run.history)
+        KMeansModel::new(spec, run.centroids, shift, Array1::from(run.labels), run.inertia, run.history)
     }
 
     /// The spec it was fitted with.

@@ -1,0 +1,67 @@
+//! What a fit of k-means adds to the memory of its data, by an allocator that counts. Alone in its process.
+
+use ndarray::Array2;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use unsup_clustering::KMeans;
+use unsup_clustering::kmeans::{Algorithm, Init};
+use unsup_core::Seed;
+use unsup_core::estimator::Fit;
+
+struct Counting;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+fn grow(bytes: usize) {
+    let live = LIVE.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    PEAK.fetch_max(live, Ordering::Relaxed);
+}
+
+// SAFETY: every call is passed on unchanged
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        grow(layout.size());
+        // SAFETY: the caller's promise
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Bytes beside the data at the peak of a fit, beyond what it returns; and what it returns.
+fn beside(x: &Array2<f32>, k: usize, algorithm: Algorithm) -> Result<(f64, f64), Box<dyn std::error::Error>> {
+    let start = Array2::from_shape_fn((k, x.ncols()), |(c, j)| f64::from(x[[c, j]]));
+    let spec = KMeans::new(k).algorithm(algorithm).init(Init::Centroids(start)).max_iterations(3).tolerance(0.0);
+    let before = LIVE.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let model = spec.fit(x)?;
+    let (after, peak) = (LIVE.load(Ordering::Relaxed), PEAK.load(Ordering::Relaxed));
+    assert_eq!(model.labels().len(), x.nrows());
+    let data = (x.len() * size_of::<f32>()) as f64;
+    Ok(((peak - after) as f64 / data, (after - before) as f64 / data))
+}
+
+/// The four workloads of `benches/peers`, a fifth as many rows where that changes no share.
+#[test]
+fn lloyd_works_in_a_tenth_of_the_memory_of_its_data() -> Result<(), Box<dyn std::error::Error>> {
+    for (n, d, k) in [(12_000, 784, 10), (40_000, 32, 20), (200_000, 16, 51), (100_000, 128, 1000)] {
+        let noise = Seed::new(1).normals(100 * d);
+        let x = Array2::from_shape_fn((n, d), |(i, j)| noise[(i % 100) * d + j] as f32 + (i % 977) as f32 * 0.01);
+        let iterations = if k == 1000 { &[Algorithm::Lloyd][..] } else { &[Algorithm::Lloyd, Algorithm::Hamerly] };
+        for &algorithm in iterations {
+            let (working, returned) = beside(&x, k, algorithm)?;
+            println!("{n} × {d}, k = {k}, {algorithm:?}: {:.1} % + {:.1} % returned", 100.0 * working, 100.0 * returned);
+            // bounds are two numbers a row more
+            let allowed = if algorithm == Algorithm::Lloyd { 0.1 } else { 0.1 + 2.0 / d as f64 };
+            assert!(working <= allowed, "{n} × {d}, k = {k}, {algorithm:?}: {working}");
+        }
+    }
+    Ok(())
+}
