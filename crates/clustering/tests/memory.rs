@@ -38,7 +38,8 @@ static ALLOCATOR: Counting = Counting;
 /// Bytes beside the data at the peak of a fit, beyond what it returns; and what it returns.
 fn beside(x: &Array2<f32>, k: usize, algorithm: Algorithm) -> Result<(f64, f64), Box<dyn std::error::Error>> {
     let start = Array2::from_shape_fn((k, x.ncols()), |(c, j)| f64::from(x[[c, j]]));
-    let spec = KMeans::new(k).algorithm(algorithm).init(Init::Centroids(start)).max_iterations(3).tolerance(0.0);
+    let spec =
+        KMeans::new(k).algorithm(algorithm).init(Init::Centroids(start)).max_iterations(3).tolerance(0.0);
     let before = LIVE.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
     let model = spec.fit(x)?;
@@ -53,11 +54,17 @@ fn beside(x: &Array2<f32>, k: usize, algorithm: Algorithm) -> Result<(f64, f64),
 fn lloyd_works_in_a_tenth_of_the_memory_of_its_data() -> Result<(), Box<dyn std::error::Error>> {
     for (n, d, k) in [(12_000, 784, 10), (40_000, 32, 20), (200_000, 16, 51), (100_000, 128, 1000)] {
         let noise = Seed::new(1).normals(100 * d);
-        let x = Array2::from_shape_fn((n, d), |(i, j)| noise[(i % 100) * d + j] as f32 + (i % 977) as f32 * 0.01);
-        let iterations = if k == 1000 { &[Algorithm::Lloyd][..] } else { &[Algorithm::Lloyd, Algorithm::Hamerly] };
+        let x =
+            Array2::from_shape_fn((n, d), |(i, j)| noise[(i % 100) * d + j] as f32 + (i % 977) as f32 * 0.01);
+        let iterations =
+            if k == 1000 { &[Algorithm::Lloyd][..] } else { &[Algorithm::Lloyd, Algorithm::Hamerly] };
         for &algorithm in iterations {
             let (working, returned) = beside(&x, k, algorithm)?;
-            println!("{n} × {d}, k = {k}, {algorithm:?}: {:.1} % + {:.1} % returned", 100.0 * working, 100.0 * returned);
+            println!(
+                "{n} × {d}, k = {k}, {algorithm:?}: {:.1} % + {:.1} % returned",
+                100.0 * working,
+                100.0 * returned
+            );
             // bounds are two numbers a row more
             let allowed = if algorithm == Algorithm::Lloyd { 0.1 } else { 0.1 + 2.0 / d as f64 };
             assert!(working <= allowed, "{n} × {d}, k = {k}, {algorithm:?}: {working}");

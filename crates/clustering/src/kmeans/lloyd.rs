@@ -189,6 +189,9 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         let (x, shift, weights, d) = (self.x, self.shift, self.weights, self.x.ncols());
         let rows = tile_rows::<F>(d);
         let candidates = Candidates::pack(centroids, d);
+        // where threads outnumber the chunks, all of them search first, and the chunks are summed after it
+        let apart = rayon::current_num_threads() > self.chunks.len();
+        let searched = if apart { self.search(&candidates, rows) } else { 0 };
         let mut labels = &mut self.labels[..];
         let mut work = Vec::with_capacity(self.chunks.len());
         for chunk in &mut self.chunks {
@@ -202,12 +205,16 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                 chunk.reset();
                 for (t, labels) in labels.chunks_mut(rows).enumerate() {
                     let start = chunk.rows.start + t * rows;
-                    centred_tile(x, start..start + labels.len(), shift, tile);
                     let nearest = &mut nearest[..labels.len()];
-                    candidates.nearest(tile, nearest);
-                    for (label, &nearest) in labels.iter_mut().zip(&*nearest) {
-                        chunk.changed += usize::from(*label != nearest as usize);
-                        *label = nearest as usize;
+                    centred_tile(x, start..start + labels.len(), shift, tile);
+                    if apart {
+                        nearest
+                            .iter_mut()
+                            .zip(&*labels)
+                            .for_each(|(nearest, &label)| *nearest = label as u32);
+                    } else {
+                        candidates.nearest(tile, nearest);
+                        chunk.changed += relabel(labels, nearest);
                     }
                     match weights {
                         Some(weights) => chunk.add(tile, nearest, |i| weights[start + i], centroids),
@@ -216,6 +223,26 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                 }
             },
         );
+        if let Some(chunk) = self.chunks.first_mut() {
+            chunk.changed += searched;
+        }
+    }
+
+    /// Each row to its nearest centroid, without the sums. Returns how many labels changed.
+    fn search(&mut self, candidates: &Candidates<F>, rows: usize) -> usize {
+        let (x, shift) = (self.x, self.shift);
+        let tiles = self.labels.par_chunks_mut(rows).enumerate();
+        tiles
+            .map_init(
+                || (Vec::new(), [0; ROW_TILE]),
+                |(tile, nearest), (t, labels)| {
+                    let nearest = &mut nearest[..labels.len()];
+                    centred_tile(x, t * rows..t * rows + labels.len(), shift, tile);
+                    candidates.nearest(tile, nearest);
+                    relabel(labels, nearest)
+                },
+            )
+            .sum()
     }
 
     /// The M step: each centroid to the mean of its rows, an empty one to the row farthest from
@@ -297,4 +324,14 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
         }
         !far.is_empty()
     }
+}
+
+/// Takes over new labels. Returns how many differ from the old ones.
+fn relabel(labels: &mut [usize], nearest: &[u32]) -> usize {
+    let mut changed = 0;
+    for (label, &nearest) in labels.iter_mut().zip(nearest) {
+        changed += usize::from(*label != nearest as usize);
+        *label = nearest as usize;
+    }
+    changed
 }
