@@ -18,6 +18,8 @@ class Workload:
     limit: str  # what bounds the time on this shape
     less_is_better: bool = True
     tolerance: float = 1e-4  # how much worse than the peer's the quality may be, relative
+    operations: float = 0  # multiplications and additions that it cannot do without, f32
+    bytes: float = 0  # that it cannot help reading from memory
 
 
 LINFA = None  # the process of the Rust peers, when it could be built

@@ -38,6 +38,38 @@ class Process:
         return answer["seconds"], answer["quality"]
 
 
+def limits():
+    """What the machine can do, by numpy: f32 operations a second in products, bytes a second read from memory."""
+
+    def best(run):
+        times = []
+        for _ in range(7):
+            start = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    square, long = np.ones((2048, 2048), np.float32), np.ones(100_000_000, np.float32)
+    return 2 * 2048**3 / best(lambda: square @ square), long.nbytes / best(lambda: long @ long)
+
+
+def wide():
+    """The widest vectors of this processor."""
+    info = pathlib.Path("/proc/cpuinfo")
+    flags = info.read_text() if info.exists() else ""
+    return "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "the baseline's vectors"
+
+
+def near(workload, seconds, machine):
+    """How near a workload is to the limit that it names."""
+    operations, bytes = machine
+    if workload.operations:
+        return f"{workload.limit}: {100 * workload.operations / seconds / operations:.0f} % of it"
+    if workload.bytes:
+        return f"{workload.limit}: {100 * workload.bytes / seconds / bytes:.0f} % of it"
+    return workload.limit
+
+
 PAUSE = 0.3  # OpenBLAS and OpenMP threads spin for a while after their work: the next one would run beside them
 
 
@@ -69,7 +101,7 @@ def measure(workload, ours, repeats):
     return results, absent
 
 
-def summarise(workload, results, absent):
+def summarise(machine, workload, results, absent):
     seconds = {name: [s for s, _ in runs] for name, runs in results.items()}
     quality = {name: statistics.median(q for _, q in runs) for name, runs in results.items()}
     fastest = min((name for name in seconds if name != "ours"), key=lambda name: statistics.median(seconds[name]))
@@ -83,7 +115,7 @@ def summarise(workload, results, absent):
         "ratio": statistics.median(ratios), "low": ratios[0], "high": ratios[-1],
         "ours": statistics.median(seconds["ours"]),
         "peers": {name: statistics.median(s) for name, s in seconds.items() if name != "ours"},
-        "absent": absent, "fastest": fastest, "worse": worse, "equal": worse <= workload.tolerance, "limit": workload.limit,
+        "absent": absent, "fastest": fastest, "worse": worse, "equal": worse <= workload.tolerance, "limit": near(workload, statistics.median(seconds["ours"]), machine),
     }
 
 
@@ -129,13 +161,13 @@ def main():
     ours = common.OURS = Process(arguments.ours)
     if arguments.rust.exists():
         common.LINFA = Process(arguments.rust)
-    figures, failed = {}, False
+    figures, failed, machine = {}, False, limits()
     for group in arguments.groups or known:
         rows, absent = [], []
         for make in [w for w in known[group].WORKLOADS if arguments.only in w.title]:
             try:
                 workload = make(arguments.work, arguments.data)
-                row = summarise(workload, *measure(workload, ours, arguments.repeats))
+                row = summarise(machine, workload, *measure(workload, ours, arguments.repeats))
             except (Absent, ImportError) as why:
                 absent.append((make.title, str(why)))
                 continue
@@ -147,8 +179,9 @@ def main():
         print(text + "\n")
         if arguments.only:
             continue
-        machine = f"{platform.machine()}, {THREADS} threads, numpy {np.__version__}, {arguments.repeats} rounds in alternation"
-        heading = f"<!-- written by benches/peers/run {group} -->\n\nMedian seconds; {machine}. A ratio below 1 means that ours is faster.\n\n"
+        where = f"{platform.machine()} with {wide()}, {THREADS} threads ({machine[0] / 1e9:.0f} GFLOP/s in f32 products, {machine[1] / 1e9:.0f} GB/s read)"
+        where += f", numpy {np.__version__}, {arguments.repeats} rounds in alternation"
+        heading = f"<!-- written by benches/peers/run {group} -->\n\nMedian seconds; {where}. A ratio below 1 means that ours is faster.\n\n"
         path = HERE.parent.parent / "docs" / "src" / "measured" / f"{group}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(heading + text + "\n")
