@@ -55,6 +55,12 @@ impl<F: Nearest, S: CentroidSpec> KMeansModel<F, S> {
         KMeansModel::new(spec, run.centroids, shift, labels, run.inertia, run.history)
     }
 
+    /// The same model with the labels of these rows.
+    pub(super) fn labelling(mut self, x: &ArrayRef2<F>) -> Result<Self> {
+        self.labels = self.predict(x)?;
+        Ok(self)
+    }
+
     /// The spec it was fitted with.
     pub fn spec(&self) -> &S {
         &self.spec

@@ -5,6 +5,7 @@
 //! without being read where the triangle inequality shows that no trial is nearer.
 
 use super::init::random_rows;
+use crate::weights::uneven;
 use ndarray::ArrayRef2;
 use pulp::{Arch, Simd, WithSimd};
 use rand::RngExt;
@@ -71,9 +72,9 @@ pub(super) fn greedy_trials(k: usize) -> usize {
 }
 
 fn first_seed(n: usize, weights: Option<&[f64]>, seed: Seed) -> usize {
-    match weights {
+    match uneven(weights) {
         None => seed.named("first seed").rng().random_range(0..n),
-        Some(_) => random_rows(n, weights, 1, seed)[0],
+        weights => random_rows(n, weights, 1, seed)[0],
     }
 }
 
