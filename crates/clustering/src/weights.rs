@@ -1,7 +1,8 @@
 //! Sample weights at the door: how many times each row counts, the same way for every method.
 //!
 //! A row of weight zero is as good as not there: it is left out before anything is computed, so a fit has the bits of one without it, and
-//! only its label is asked for afterwards. Unit weights are no weights, to the bit.
+//! only its label is asked for afterwards. (k-medoids, whose table of pairs holds all rows, passes over it instead, with the same bits.)
+//! Unit weights are no weights, to the bit.
 
 use ndarray::{Array1, ArrayRef1, ArrayRef2, Axis};
 use rayon::prelude::*;
@@ -31,13 +32,11 @@ impl RowWeights {
         Ok(RowWeights { values: (!unit).then_some(values), rows })
     }
 
-    /// The rows that count, of a table that is valid as a whole.
+    /// The rows that count. Where some do not, the table is checked as a whole: afterwards no error could name their numbers.
     pub(crate) fn select<'a, F: Float>(&self, x: &'a ArrayRef2<F>) -> Result<Cow<'a, ArrayRef2<F>>> {
+        let Some(rows) = &self.rows else { return Ok(Cow::Borrowed(x)) };
         validate::table(x, "x")?;
-        Ok(match &self.rows {
-            Some(rows) => Cow::Owned(x.select(Axis(0), rows)),
-            None => Cow::Borrowed(x),
-        })
+        Ok(Cow::Owned(x.select(Axis(0), rows)))
     }
 }
 
