@@ -34,6 +34,7 @@ pub mod kmeans;
 pub mod kmedoids;
 pub mod mixture;
 pub mod selection;
+mod weights;
 
 pub use kmeans::{
     Algorithm, BisectingKMeans, BisectingKMeansModel, Cut, Init, KMeans, KMeansModel, MiniBatchKMeans,

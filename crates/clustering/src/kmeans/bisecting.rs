@@ -1,6 +1,6 @@
 //! Bisecting k-means: one cluster after another is cut in two, until there are k.
 //!
-//! The cluster that is cut is the one of largest inertia (or of most rows), and it is cut by k-means with two centroids.
+//! The cluster that is cut is the one of largest inertia (or of most rows, as weighted), and it is cut by k-means with two centroids.
 //! The result is a tree: a row is predicted by going down it.
 //!
 //! **Use it** for a hierarchy, or for many clusters: n·d·log k multiply-adds a level instead of n·d·k. **Do not use it**
@@ -13,10 +13,11 @@
 //! data (scikit-learn 1.9.1 compares it with squared distances as they are).
 
 use super::bisecting_model::{BisectingKMeansModel, Child, Node};
-use super::{Init, KMeans, KMeansModel, check_counts};
-use ndarray::{Array1, Array2, ArrayRef2, Axis};
+use super::{Init, KMeans, check_counts};
+use crate::weights::RowWeights;
+use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis};
 use serde::{Deserialize, Serialize};
-use unsup_core::estimator::Fit;
+use unsup_core::estimator::{AnomalyScore, Fit, Predict};
 use unsup_core::math::Nearest;
 use unsup_core::observe::{Event, History, Observer, Silent, Stop};
 use unsup_core::{Result, Seed};
@@ -28,7 +29,7 @@ pub enum Cut {
     /// The one of largest inertia.
     #[default]
     LargestInertia,
-    /// The one of most rows.
+    /// The one of most rows: of largest Σ w.
     LargestCluster,
 }
 
@@ -109,11 +110,34 @@ impl BisectingKMeans {
         self.seed = seed.into();
         self
     }
+
+    /// Learns from rows that count `weights` times each. x: `[n, d]`, weights: `[n]`.
+    ///
+    /// A row of weight 0 is labelled and otherwise as good as not there.
+    ///
+    /// # Errors
+    /// As [`fit`](Fit::fit), for the rows of positive weight; [`Error::Value`](unsup_core::Error::Value) for a weight that is
+    /// negative or not finite, or when all are zero; [`Error::Shape`](unsup_core::Error::Shape) when there is not one a row.
+    pub fn fit_weighted<F: Nearest>(
+        &self,
+        x: &ArrayRef2<F>,
+        weights: &ArrayRef1<F>,
+        observer: &mut dyn Observer,
+    ) -> Result<BisectingKMeansModel<F>> {
+        let weights = RowWeights::of(weights, x.nrows())?;
+        let mut model = self.run(&weights.select(x)?, weights.values.as_deref(), observer)?;
+        if weights.rows.is_some() {
+            model.labels = model.predict(x)?;
+        }
+        Ok(model)
+    }
 }
 
 /// A cluster that is not cut yet.
 struct Leaf<F> {
     rows: Vec<usize>,
+    /// Σ w of the rows
+    weight: f64,
     inertia: f64,
     centroid: Array1<F>,
     /// where the tree points to it: a node and its side
@@ -131,13 +155,26 @@ impl<F: Nearest> Fit<ArrayRef2<F>> for BisectingKMeans {
     type Model = BisectingKMeansModel<F>;
 
     fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<Self::Model> {
+        self.run(x, None, observer)
+    }
+}
+
+impl BisectingKMeans {
+    fn run<F: Nearest>(
+        &self,
+        x: &ArrayRef2<F>,
+        weights: Option<&[f64]>,
+        observer: &mut dyn Observer,
+    ) -> Result<BisectingKMeansModel<F>> {
         let task = "bisecting k-means";
-        super::finite_moments(x)?;
+        super::finite_moments(x, weights)?;
         check_counts(task, x.nrows(), self.clusters, self.restarts, self.max_iterations, self.tolerance)?;
         self.init.check(2, x.ncols())?;
-        let root = KMeans::new(1).fit(x)?;
+        let weight = |row: usize| weights.map_or(1.0, |w| w[row]);
+        let root = KMeans::new(1).run(x, weights, &mut Silent)?;
         let mut leaves = vec![Leaf {
             rows: (0..x.nrows()).collect(),
+            weight: (0..x.nrows()).map(weight).sum(),
             inertia: root.inertia(),
             centroid: root.centroids().row(0).to_owned(),
             parent: None,
@@ -155,24 +192,26 @@ impl<F: Nearest> Fit<ArrayRef2<F>> for BisectingKMeans {
                 .max_iterations(self.max_iterations)
                 .tolerance(self.tolerance)
                 .seed(self.seed.named(task).indexed(nodes.len()));
-            let model = two.fit_observed(&rows, &mut Silent)?;
+            let own = weights.map(|w| leaves[at].rows.iter().map(|&row| w[row]).collect::<Vec<f64>>());
+            let model = two.run(&rows, own.as_deref(), &mut Silent)?;
             if model.distinct_clusters() < 2 {
                 leaves[at].splittable = false;
                 continue;
             }
-            let inertia = cluster_inertia(&model, &rows)?;
-            let side = |side: usize| Leaf {
-                rows: leaves[at]
-                    .rows
-                    .iter()
-                    .zip(model.labels())
-                    .filter(|&(_, &l)| l == side)
-                    .map(|(&r, _)| r)
-                    .collect(),
-                inertia: inertia[side],
-                centroid: model.centroids().row(side).to_owned(),
-                parent: Some((nodes.len(), side)),
-                splittable: inertia[side] > 0.0,
+            let scores = model.anomaly_score(&rows)?;
+            let side = |side: usize| {
+                let scored = leaves[at].rows.iter().zip(model.labels()).zip(&scores);
+                let (rows, scores): (Vec<usize>, Vec<f64>) =
+                    scored.filter(|((_, l), _)| **l == side).map(|((&row, _), &score)| (row, score)).unzip();
+                let inertia = rows.iter().zip(scores).map(|(&row, score)| weight(row) * score).sum();
+                Leaf {
+                    weight: rows.iter().map(|&row| weight(row)).sum(),
+                    rows,
+                    inertia,
+                    centroid: model.centroids().row(side).to_owned(),
+                    parent: Some((nodes.len(), side)),
+                    splittable: inertia > 0.0,
+                }
             };
             let (left, right) = (side(0), side(1));
             if let Some((node, side)) = leaves[at].parent {
@@ -201,24 +240,14 @@ impl<F: Nearest> Fit<ArrayRef2<F>> for BisectingKMeans {
         let inertia = leaves.iter().map(|l| l.inertia).sum();
         Ok(BisectingKMeansModel { spec: self.clone(), nodes, centroids, labels, inertia, history })
     }
-}
 
-impl BisectingKMeans {
     /// The leaf to cut, the first on a tie; none when every leaf holds equal rows.
     fn next<F>(&self, leaves: &[Leaf<F>]) -> Option<usize> {
         let size = |leaf: &Leaf<F>| match self.cut {
             Cut::LargestInertia => leaf.inertia,
-            Cut::LargestCluster => leaf.rows.len() as f64,
+            Cut::LargestCluster => leaf.weight,
         };
         let candidates = (0..leaves.len()).filter(|&l| leaves[l].splittable);
         candidates.reduce(|best, l| if size(&leaves[l]) > size(&leaves[best]) { l } else { best })
     }
-}
-
-/// The inertia of each of the two clusters.
-fn cluster_inertia<F: Nearest>(model: &KMeansModel<F>, rows: &ArrayRef2<F>) -> Result<[f64; 2]> {
-    use unsup_core::estimator::AnomalyScore;
-    let mut inertia = [0.0; 2];
-    model.anomaly_score(rows)?.iter().zip(model.labels()).for_each(|(score, &label)| inertia[label] += score);
-    Ok(inertia)
 }

@@ -50,7 +50,7 @@ impl<F: Nearest> BisectingKMeansModel<F> {
         &self.labels
     }
 
-    /// Σ‖x − c‖² of the rows and the means of their leaves, in squared units of the data.
+    /// Σ w‖x − c‖² of the rows and the means of their leaves, in squared units of the data.
     pub fn inertia(&self) -> f64 {
         self.inertia
     }

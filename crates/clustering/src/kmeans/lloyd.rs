@@ -335,3 +335,20 @@ fn relabel(labels: &mut [usize], nearest: &[u32]) -> usize {
     }
     changed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn empty_clusters_take_the_farthest_rows_out_of_their_donor() {
+        // scikit-learn's test_relocate_empty_clusters: weights [8, 1, 1], sums [-36, 10, 9.5]
+        let x = array![[-10.0], [-9.5], [-9.0], [-8.5], [-8.0], [-1.0], [1.0], [9.0], [9.5], [10.0]];
+        let mut lloyd = Lloyd::new(&x, None, &[0.0], 3, Algorithm::Lloyd, false);
+        lloyd.labels = vec![0; 10];
+        let (mut sums, mut weights) = ([-16.5, 0.0, 0.0], [10.0, 0.0, 0.0]);
+        assert!(lloyd.relocate(&[-10.0; 3], &mut sums, &mut weights));
+        assert_eq!((weights, sums), ([8.0, 1.0, 1.0], [-36.0, 10.0, 9.5]));
+    }
+}

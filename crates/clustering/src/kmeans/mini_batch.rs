@@ -4,23 +4,29 @@
 //! c ← c + (Σ w·x − W·c) / (N + W), where W is what the batch's rows of c weigh and N what those before weighed. Centroids that have met
 //! few rows are now and then put on rows of the batch.
 //!
+//! Weights say how many times a row counts. [`fit_weighted`](MiniBatchKMeans::fit_weighted) draws its batches with probabilities
+//! proportional to them, and the rows drawn count alike; a stream, whose batches are not drawn, weighs the sums of a step. Both move
+//! centroids to weighted means.
+//!
 //! **Use it** where the data are too many for a pass an iteration, or come as a stream
 //! ([`start`](MiniBatchKMeans::start), then [`partial_fit`](MiniBatchKMeansModel::partial_fit)). **Do not use it** where the data fit in memory:
 //! [k-means](super) ends lower, and on this library's kernels rarely later.
 //!
 //! Cost: batch·k·d multiply-adds a step; memory: a batch, and k × d sums.
 //!
-//! Source: Sculley, *Web-scale k-means clustering*, WWW 2010, algorithm 1; stopping rule and reassignment are
-//! scikit-learn's.
+//! Source: Sculley, *Web-scale k-means clustering*, WWW 2010, algorithm 1; stopping rule, reassignment and
+//! the use of weights are scikit-learn's.
 
 use super::mini_batch_model::MiniBatchKMeansModel;
 use super::{Init, check_counts};
-use ndarray::{ArrayRef2, Axis};
+use crate::weights::{RowWeights, uneven, weighted_sum};
+use ndarray::{ArrayRef1, ArrayRef2, Axis};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use unsup_core::estimator::Fit;
+use unsup_core::estimator::{AnomalyScore, Fit};
 use unsup_core::math::{Moments, Nearest};
 use unsup_core::observe::{Event, History, Observer, Stop};
+use unsup_core::seed::Rng;
 use unsup_core::{Error, Result, Seed};
 
 /// The hyper-parameters of mini-batch k-means; see the [module](self).
@@ -130,12 +136,48 @@ impl MiniBatchKMeans {
     /// # Errors
     /// As [`fit`](Fit::fit).
     pub fn start<F: Nearest>(&self, x: &ArrayRef2<F>) -> Result<MiniBatchKMeansModel<F>> {
-        self.seeded(x)?.partial_fit(x)
+        self.seeded(x, None)?.partial_fit(x)
+    }
+
+    /// As [`start`](Self::start), from rows that count `weights` times each. x: `[n, d]`, weights: `[n]`.
+    ///
+    /// # Errors
+    /// As [`fit_weighted`](Self::fit_weighted).
+    pub fn start_weighted<F: Nearest>(
+        &self,
+        x: &ArrayRef2<F>,
+        weights: &ArrayRef1<F>,
+    ) -> Result<MiniBatchKMeansModel<F>> {
+        let counted = RowWeights::of(weights, x.nrows())?;
+        self.seeded(&counted.select(x)?, counted.values.as_deref())?.partial_fit_weighted(x, weights)
+    }
+
+    /// Learns from rows that count `weights` times each: batches are drawn with these probabilities.
+    /// x: `[n, d]`, weights: `[n]`.
+    ///
+    /// A row of weight 0 is labelled and otherwise as good as not there.
+    ///
+    /// # Errors
+    /// As [`fit`](Fit::fit), for the rows of positive weight; [`Error::Value`] for a weight that is negative or not finite, or
+    /// when all are zero; [`Error::Shape`] when there is not one a row.
+    pub fn fit_weighted<F: Nearest>(
+        &self,
+        x: &ArrayRef2<F>,
+        weights: &ArrayRef1<F>,
+        observer: &mut dyn Observer,
+    ) -> Result<MiniBatchKMeansModel<F>> {
+        let weights = RowWeights::of(weights, x.nrows())?;
+        let model = self.run(&weights.select(x)?, weights.values.as_deref(), observer)?;
+        if weights.rows.is_some() { model.labelling(x) } else { Ok(model) }
     }
 
     /// The best of the seedings, each among rows drawn for it, by its inertia on other rows.
-    fn seeded<F: Nearest>(&self, x: &ArrayRef2<F>) -> Result<MiniBatchKMeansModel<F>> {
-        let Moments { means, .. } = super::finite_moments(x)?;
+    fn seeded<F: Nearest>(
+        &self,
+        x: &ArrayRef2<F>,
+        weights: Option<&[f64]>,
+    ) -> Result<MiniBatchKMeansModel<F>> {
+        let Moments { means, .. } = super::finite_moments(x, weights)?;
         self.check(x)?;
         let shift: Vec<F> = means.iter().map(|&m| F::of(m)).collect();
         let (n, seed) = (x.nrows(), self.seed.named("mini-batch k-means"));
@@ -143,44 +185,48 @@ impl MiniBatchKMeans {
         let sample = |name: &str, index: usize| {
             let mut rows = seed.named(name).indexed(index).permutation(n);
             rows.truncate(size);
-            x.select(Axis(0), &rows)
+            let own = weights.map(|w| rows.iter().map(|&row| w[row]).collect::<Vec<f64>>());
+            (x.select(Axis(0), &rows), own)
         };
-        let validation = sample("validation", 0);
+        let (validation, validation_weights) = sample("validation", 0);
         let mut best: Option<(f64, MiniBatchKMeansModel<F>)> = None;
         for restart in 0..if matches!(self.init, Init::Centroids(_)) { 1 } else { self.restarts } {
-            let rows = sample("seeding", restart);
-            let centroids = self.init.centroids(&rows, None, &shift, self.clusters, seed.indexed(restart));
+            let (rows, own) = sample("seeding", restart);
+            let seed = seed.indexed(restart);
+            let centroids = self.init.centroids(&rows, own.as_deref(), &shift, self.clusters, seed);
             let model = MiniBatchKMeansModel::new(self.clone(), centroids, shift.clone());
-            let inertia = -model.score(&validation)?;
+            let inertia = weighted_sum(&model.anomaly_score(&validation)?, validation_weights.as_deref());
             if best.as_ref().is_none_or(|(least, _)| inertia < *least) {
                 best = Some((inertia, model));
             }
         }
         best.map(|(_, model)| model).ok_or_else(|| Error::parameter("restarts", 0, "at least 1"))
     }
-}
 
-/// x: `[n, d]`. Batches are drawn with replacement.
-///
-/// # Errors
-/// Those of [k-means](super::KMeans), and [`Error::Parameter`] for `batch`, `epochs`, `patience` or `reassignment` out of range.
-impl<F: Nearest> Fit<ArrayRef2<F>> for MiniBatchKMeans {
-    type Model = MiniBatchKMeansModel<F>;
-
-    fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<Self::Model> {
+    fn run<F: Nearest>(
+        &self,
+        x: &ArrayRef2<F>,
+        weights: Option<&[f64]>,
+        observer: &mut dyn Observer,
+    ) -> Result<MiniBatchKMeansModel<F>> {
         let task = "mini-batch k-means";
-        let mut model = self.seeded(x)?;
+        let mut model = self.seeded(x, weights)?;
         let (n, batch) = (x.nrows(), self.batch.min(x.nrows()));
         let steps = (self.epochs * n).div_ceil(batch);
         let _ = observer.observe(&Event::Started { task, total: steps });
+        let cumulated = uneven(weights).map(cumulated);
+        let draw = |rng: &mut Rng| match &cumulated {
+            Some(sums) => draw_weighted(sums, rng),
+            None => rng.random_range(0..n),
+        };
         let mut history = History::new();
         // scikit-learn's: an average over about one epoch, begun after the first step, whose centroids are fresh
         let alpha = (2.0 * batch as f64 / (n + 1) as f64).min(1.0);
         let (mut smoothed, mut least, mut waited) = (None::<f64>, f64::INFINITY, 0);
         for step in 0..steps {
             let mut rng = self.seed.named("batches").indexed(step).rng();
-            let rows: Vec<usize> = (0..batch).map(|_| rng.random_range(0..n)).collect();
-            let inertia = model.step(&x.select(Axis(0), &rows)) / batch as f64;
+            let rows: Vec<usize> = (0..batch).map(|_| draw(&mut rng)).collect();
+            let inertia = model.step(&x.select(Axis(0), &rows), None) / batch as f64;
             if step > 0 {
                 smoothed = Some(smoothed.map_or(inertia, |s| s + alpha * (inertia - s)));
             }
@@ -202,6 +248,35 @@ impl<F: Nearest> Fit<ArrayRef2<F>> for MiniBatchKMeans {
             }
         }
         let _ = observer.observe(&Event::Finished { task, stop: history.stop() });
-        model.finish(x, history)
+        model.finish(x, weights, history)
     }
+}
+
+/// x: `[n, d]`. Batches are drawn with replacement.
+///
+/// # Errors
+/// Those of [k-means](super::KMeans), and [`Error::Parameter`] for `batch`, `epochs`, `patience` or `reassignment` out of range.
+impl<F: Nearest> Fit<ArrayRef2<F>> for MiniBatchKMeans {
+    type Model = MiniBatchKMeansModel<F>;
+
+    fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<Self::Model> {
+        self.run(x, None, observer)
+    }
+}
+
+/// The sums of the weights up to each row.
+fn cumulated(weights: &[f64]) -> Vec<f64> {
+    let mut sum = 0.0;
+    let add = |w: &f64| {
+        sum += w;
+        sum
+    };
+    weights.iter().map(add).collect()
+}
+
+/// A row drawn with probability proportional to its weight.
+fn draw_weighted(sums: &[f64], rng: &mut Rng) -> usize {
+    let last = sums.len() - 1;
+    let at = rng.random::<f64>() * sums[last];
+    sums.partition_point(|&sum| sum <= at).min(last)
 }

@@ -2,7 +2,8 @@
 
 use super::mini_batch::MiniBatchKMeans;
 use super::model::{CentroidSpec, KMeansModel};
-use ndarray::{Array1, Array2, ArrayRef2};
+use crate::weights::{RowWeights, weighted_sum};
+use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2};
 use rand::RngExt;
 use unsup_core::estimator::{AnomalyScore, Predict, Transform};
 use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile, squared_distance};
@@ -14,7 +15,7 @@ use unsup_core::{Result, validate};
 #[derive(Debug, Clone, PartialEq)]
 pub struct MiniBatchKMeansModel<F> {
     centroids: KMeansModel<F, MiniBatchKMeans>,
-    /// the rows that each centroid has met `[k]`
+    /// what the rows that each centroid has met weigh `[k]`
     counts: Array1<f64>,
     steps: usize,
     /// rows met since centroids were last reassigned
@@ -39,18 +40,50 @@ impl<F: Nearest> MiniBatchKMeansModel<F> {
     /// # Errors
     /// [`Error::Empty`](unsup_core::Error::Empty), [`Error::NonFinite`](unsup_core::Error::NonFinite),
     /// [`Error::Shape`](unsup_core::Error::Shape) for another width.
-    pub fn partial_fit(mut self, x: &ArrayRef2<F>) -> Result<Self> {
+    pub fn partial_fit(self, x: &ArrayRef2<F>) -> Result<Self> {
         validate::table_of_width(x, self.centroids.shift().len(), "x")?;
         validate::not_empty(x, "x")?;
-        super::finite_moments(x)?;
-        let inertia = self.step(x);
+        self.learn(x, None)
+    }
+
+    /// As [`partial_fit`](Self::partial_fit), from rows that count `weights` times each: they weigh the sums of the step.
+    /// x: `[n, d]`, weights: `[n]`. A row of weight 0 is labelled and otherwise as good as not there.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use unsup_clustering::{Init, MiniBatchKMeans};
+    /// let spec = MiniBatchKMeans::new(1).init(Init::Centroids(array![[0.0]]));
+    /// let model = spec.start(&array![[1.0], [2.0]])?.partial_fit_weighted(&array![[3.0], [9.0]], &array![3.0, 0.0])?;
+    /// assert_eq!((model.centroids()[[0, 0]], model.counts()[0]), (2.4, 5.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`partial_fit`](Self::partial_fit); [`Error::Value`](unsup_core::Error::Value) for a weight that is negative or not
+    /// finite, or when all are zero; [`Error::Shape`](unsup_core::Error::Shape) when there is not one a row.
+    pub fn partial_fit_weighted(self, x: &ArrayRef2<F>, weights: &ArrayRef1<F>) -> Result<Self> {
+        validate::table_of_width(x, self.centroids.shift().len(), "x")?;
+        let weights = RowWeights::of(weights, x.nrows())?;
+        let model = self.learn(&weights.select(x)?, weights.values.as_deref())?;
+        if weights.rows.is_some() { model.labelling(x) } else { Ok(model) }
+    }
+
+    fn learn(mut self, x: &ArrayRef2<F>, weights: Option<&[f64]>) -> Result<Self> {
+        super::finite_moments(x, weights)?;
+        let inertia = self.step(x, weights);
         let mut history = self.centroids.history().clone();
-        history.record(inertia / x.nrows() as f64, &[]);
-        self.finish(x, history)
+        history.record(inertia / weights.map_or(x.nrows() as f64, |w| w.iter().sum()), &[]);
+        self.finish(x, weights, history)
+    }
+
+    /// The same model with the labels of these rows.
+    pub(super) fn labelling(mut self, x: &ArrayRef2<F>) -> Result<Self> {
+        self.centroids = self.centroids.labelling(x)?;
+        Ok(self)
     }
 
     /// One step with valid rows. Returns their inertia before it.
-    pub(super) fn step(&mut self, x: &ArrayRef2<F>) -> f64 {
+    pub(super) fn step(&mut self, x: &ArrayRef2<F>, row_weights: Option<&[f64]>) -> f64 {
         let spec = self.centroids.spec().clone();
         let (mut centred, shift) = (self.centroids.centred().to_vec(), self.centroids.shift().to_vec());
         let (k, d) = (spec.clusters, shift.len());
@@ -61,11 +94,11 @@ impl<F: Nearest> MiniBatchKMeansModel<F> {
             let count = ROW_TILE.min(x.nrows() - start);
             centred_tile(x, start..start + count, &shift, &mut tile);
             candidates.nearest(&tile, &mut labels[..count]);
-            for (row, &label) in tile.chunks_exact(d).zip(&labels) {
-                let at = label as usize * d;
-                inertia += squared_distance(row, &centred[at..at + d]).f64();
-                sums[at..at + d].iter_mut().zip(row).for_each(|(sum, v)| *sum += v.f64());
-                weights[label as usize] += 1.0;
+            for (i, (row, &label)) in tile.chunks_exact(d).zip(&labels).enumerate() {
+                let (weight, at) = (row_weights.map_or(1.0, |w| w[start + i]), label as usize * d);
+                inertia += weight * squared_distance(row, &centred[at..at + d]).f64();
+                sums[at..at + d].iter_mut().zip(row).for_each(|(sum, v)| *sum += weight * v.f64());
+                weights[label as usize] += weight;
             }
         }
         for (c, centroid) in centred.chunks_exact_mut(d).enumerate().filter(|(c, _)| weights[*c] > 0.0) {
@@ -107,9 +140,14 @@ impl<F: Nearest> MiniBatchKMeansModel<F> {
     }
 
     /// Labels and inertia of these rows.
-    pub(super) fn finish(mut self, x: &ArrayRef2<F>, history: History) -> Result<Self> {
+    pub(super) fn finish(
+        mut self,
+        x: &ArrayRef2<F>,
+        weights: Option<&[f64]>,
+        history: History,
+    ) -> Result<Self> {
         let model = &self.centroids;
-        let (labels, inertia) = (model.predict(x)?, -model.score(x)?);
+        let (labels, inertia) = (model.predict(x)?, weighted_sum(&model.anomaly_score(x)?, weights));
         let (spec, centred) = (model.spec().clone(), model.centred().to_vec());
         let shift = Array1::from(model.shift().to_vec());
         self.centroids = KMeansModel::new(spec, centred, shift, labels, inertia, history);
@@ -126,7 +164,7 @@ impl<F: Nearest> MiniBatchKMeansModel<F> {
         self.centroids.centroids()
     }
 
-    /// How many rows each centroid has met. `[k]`
+    /// How many rows each centroid has met, each counted with its weight in a stream. `[k]`
     pub fn counts(&self) -> &Array1<f64> {
         &self.counts
     }
@@ -136,7 +174,7 @@ impl<F: Nearest> MiniBatchKMeansModel<F> {
         self.centroids.labels()
     }
 
-    /// Σ‖x − c‖² of those rows, in squared units of the data.
+    /// Σ w‖x − c‖² of those rows, in squared units of the data.
     pub fn inertia(&self) -> f64 {
         self.centroids.inertia()
     }

@@ -46,6 +46,7 @@ pub use model::{CentroidSpec, KMeansModel};
 pub use seeding::greedy_kmeans_plus_plus;
 pub use spherical::{SphericalKMeans, SphericalKMeansModel};
 
+use crate::weights::{RowWeights, weighted_moments};
 use lloyd::Lloyd;
 use ndarray::{Array1, ArrayRef1, ArrayRef2};
 use restarts::Starts;
@@ -53,7 +54,7 @@ use serde::{Deserialize, Serialize};
 use unsup_core::estimator::Fit;
 use unsup_core::math::{Moments, Nearest};
 use unsup_core::observe::Observer;
-use unsup_core::{Error, Result, Seed, validate};
+use unsup_core::{Error, Result, Seed};
 
 /// The hyper-parameters of k-means; see the [module](self).
 ///
@@ -123,7 +124,7 @@ impl KMeans {
     }
 
     /// A start has converged when the centroids move by less than this in total: Σ‖Δc‖² ≤ tolerance
-    /// × the mean variance of the columns; or when no label changes. At 0 only the latter counts.
+    /// × the mean (weighted) variance of the columns; or when no label changes. At 0 only the latter counts.
     #[must_use]
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.tolerance = tolerance;
@@ -139,28 +140,30 @@ impl KMeans {
 
     /// Learns from rows that count `weights` times each. x: `[n, d]`, weights: `[n]`.
     ///
-    /// A row of weight 0 is labelled but neither moves a centroid nor becomes one.
+    /// A row of weight 0 is labelled and otherwise as good as not there.
     ///
     /// # Errors
-    /// As [`fit`](Fit::fit); [`Error::Value`] for a weight that is negative or not finite, or when all
-    /// are zero; [`Error::Shape`] when there is not one a row.
+    /// As [`fit`](Fit::fit), for the rows of positive weight; [`Error::Value`] for a weight that is negative or not finite, or
+    /// when all are zero; [`Error::Shape`] when there is not one a row.
     pub fn fit_weighted<F: Nearest>(
         &self,
         x: &ArrayRef2<F>,
         weights: &ArrayRef1<F>,
         observer: &mut dyn Observer,
     ) -> Result<KMeansModel<F>> {
-        validate::weights(weights, x.nrows())?;
-        self.run(x, Some(&weights.iter().map(|w| w.f64()).collect::<Vec<_>>()), observer)
+        let weights = RowWeights::of(weights, x.nrows())?;
+        let model = self.run(&weights.select(x)?, weights.values.as_deref(), observer)?;
+        if weights.rows.is_some() { model.labelling(x) } else { Ok(model) }
     }
 
-    fn run<F: Nearest>(
+    /// Weights: above zero.
+    pub(crate) fn run<F: Nearest>(
         &self,
         x: &ArrayRef2<F>,
         weights: Option<&[f64]>,
         observer: &mut dyn Observer,
     ) -> Result<KMeansModel<F>> {
-        let Moments { means, variances } = finite_moments(x)?;
+        let Moments { means, variances } = finite_moments(x, weights)?;
         let (n, d) = x.dim();
         check_counts("k-means", n, self.clusters, self.restarts, self.max_iterations, self.tolerance)?;
         self.init.check(self.clusters, d)?;
@@ -213,15 +216,20 @@ fn check_counts(
     Ok(())
 }
 
-/// The moments of a valid table whose squared distances fit the element type.
-fn finite_moments<F: Nearest>(x: &ArrayRef2<F>) -> Result<Moments> {
+/// The (weighted) moments of a valid table whose squared distances fit the element type.
+fn finite_moments<F: Nearest>(x: &ArrayRef2<F>, weights: Option<&[f64]>) -> Result<Moments> {
     let moments = Moments::of(x, "x")?;
     // no two rows are farther apart than this, squared
     let farthest = 2.0 * x.nrows() as f64 * moments.variances.sum();
-    if farthest < F::max_value().f64() {
-        return Ok(moments);
+    if farthest.is_nan() || farthest >= F::max_value().f64() {
+        return Err(overflow::<F>(farthest));
     }
-    Err(overflow::<F>(farthest))
+    let Some(weights) = weights else { return Ok(moments) };
+    if !(farthest * weights.iter().sum::<f64>()).is_finite() {
+        let problem = "weights times squared distances overflow f64; scale the weights down".to_owned();
+        return Err(Error::Numerical { method: "k-means", problem });
+    }
+    Ok(weighted_moments(x, weights, moments.means.as_slice().unwrap_or_default()))
 }
 
 fn overflow<F: Nearest>(farthest: f64) -> Error {

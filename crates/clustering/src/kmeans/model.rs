@@ -54,6 +54,12 @@ impl<F: Nearest, S: CentroidSpec> KMeansModel<F, S> {
         KMeansModel::new(spec, run.centroids, shift, Array1::from(run.labels), run.inertia, run.history)
     }
 
+    /// The same model with the labels of these rows.
+    pub(super) fn labelling(mut self, x: &ArrayRef2<F>) -> Result<Self> {
+        self.labels = self.predict(x)?;
+        Ok(self)
+    }
+
     /// The spec it was fitted with.
     pub fn spec(&self) -> &S {
         &self.spec

@@ -16,6 +16,7 @@ use super::lloyd::Lloyd;
 use super::model::{CentroidSpec, KMeansModel};
 use super::restarts::Starts;
 use super::{Init, check_counts};
+use crate::weights::RowWeights;
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis};
 use serde::{Deserialize, Serialize};
 use unsup_core::estimator::Fit;
@@ -104,26 +105,31 @@ impl SphericalKMeans {
 
     /// Learns from rows that count `weights` times each. x: `[n, d]`, weights: `[n]`.
     ///
+    /// A row of weight 0 is labelled and otherwise as good as not there.
+    ///
     /// # Errors
-    /// As [`fit`](Fit::fit); [`Error::Value`] for a weight that is negative or not finite, or when all
-    /// are zero; [`Error::Shape`] when there is not one a row.
+    /// As [`fit`](Fit::fit), for the rows of positive weight; [`Error::Value`] for a weight that is negative or not finite, or
+    /// when all are zero; [`Error::Shape`] when there is not one a row.
     pub fn fit_weighted<F: Nearest>(
         &self,
         x: &ArrayRef2<F>,
         weights: &ArrayRef1<F>,
         observer: &mut dyn Observer,
     ) -> Result<SphericalKMeansModel<F>> {
-        validate::weights(weights, x.nrows())?;
-        self.run(x, Some(&weights.iter().map(|w| w.f64()).collect::<Vec<_>>()), observer)
+        let weights = RowWeights::of(weights, x.nrows())?;
+        validate::table(x, "x")?;
+        let unit = directions(x)?;
+        let model = self.run(&weights.select(&unit)?, weights.values.as_deref(), observer)?;
+        if weights.rows.is_some() { model.labelling(x) } else { Ok(model) }
     }
 
+    /// x: rows of norm 1.
     fn run<F: Nearest>(
         &self,
         x: &ArrayRef2<F>,
         weights: Option<&[f64]>,
         observer: &mut dyn Observer,
     ) -> Result<SphericalKMeansModel<F>> {
-        validate::table(x, "x")?;
         let (n, d) = x.dim();
         check_counts(
             "spherical k-means",
@@ -138,7 +144,7 @@ impl SphericalKMeans {
             Init::Centroids(centroids) => Init::Centroids(directions(centroids)?),
             init => init.clone(),
         };
-        let (x, origin) = (directions(x)?, vec![F::zero(); d]);
+        let origin = vec![F::zero(); d];
         let task = "spherical k-means";
         let seed = self.seed.named(task);
         let starts = Starts {
@@ -146,8 +152,8 @@ impl SphericalKMeans {
             restarts: if matches!(init, Init::Centroids(_)) { 1 } else { self.restarts },
             max_iterations: self.max_iterations,
             tolerance: self.tolerance / d as f64,
-            lloyd: &|| Lloyd::new(&x, weights, &origin, self.clusters, Algorithm::Auto, true),
-            centroids: &|start| init.centroids(&x, weights, &origin, self.clusters, seed.indexed(start)),
+            lloyd: &|| Lloyd::new(x, weights, &origin, self.clusters, Algorithm::Auto, true),
+            centroids: &|start| init.centroids(x, weights, &origin, self.clusters, seed.indexed(start)),
         };
         let run = starts.best(n * d * self.clusters, observer)?;
         Ok(KMeansModel::of_run(self.clone(), Array1::from(origin), run))
@@ -162,7 +168,8 @@ impl<F: Nearest> Fit<ArrayRef2<F>> for SphericalKMeans {
     type Model = SphericalKMeansModel<F>;
 
     fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<Self::Model> {
-        self.run(x, None, observer)
+        validate::table(x, "x")?;
+        self.run(&directions(x)?, None, observer)
     }
 }
 

@@ -8,6 +8,8 @@ use unsup_core::observe::{Event, History, Observer, Stop};
 pub(super) struct Medoids<'a, F> {
     /// row j holds how unlike every row is to row j as a medoid `[n, n]`
     to: &'a [F],
+    /// how many times each row counts `[n]`
+    weights: &'a [f64],
     n: usize,
     pub(super) medoids: Vec<usize>,
     rows: Vec<Known>,
@@ -26,17 +28,25 @@ struct Known {
 }
 
 impl<'a, F: Nearest> Medoids<'a, F> {
-    pub(super) fn new(to: &'a [F], n: usize, medoids: Vec<usize>) -> Self {
+    pub(super) fn new(to: &'a [F], weights: &'a [f64], medoids: Vec<usize>) -> Self {
+        let n = weights.len();
         let none = Known { nearest: 0, second: 0, to_nearest: f64::INFINITY, to_second: f64::INFINITY };
-        let mut all =
-            Medoids { to, n, medoids, rows: vec![none; n], losses: Vec::new(), history: History::new() };
+        let mut all = Medoids {
+            to,
+            weights,
+            n,
+            medoids,
+            rows: vec![none; n],
+            losses: Vec::new(),
+            history: History::new(),
+        };
         (0..n).for_each(|row| all.look(row));
         all.weigh();
         all
     }
 
     pub(super) fn deviation(&self) -> f64 {
-        self.rows.iter().map(|r| r.to_nearest).sum()
+        self.rows.iter().zip(self.weights).map(|(r, w)| w * r.to_nearest).sum()
     }
 
     pub(super) fn labels(&self) -> Array1<usize> {
@@ -53,7 +63,7 @@ impl<'a, F: Nearest> Medoids<'a, F> {
                     break;
                 }
                 fruitless += 1;
-                if self.medoids.contains(&candidate) {
+                if self.weights[candidate] == 0.0 || self.medoids.contains(&candidate) {
                     continue;
                 }
                 let (medoid, change) = self.best_swap(candidate);
@@ -81,18 +91,19 @@ impl<'a, F: Nearest> Medoids<'a, F> {
     fn best_swap(&self, candidate: usize) -> (usize, f64) {
         let dissimilarities = &self.to[candidate * self.n..(candidate + 1) * self.n];
         if self.medoids.len() == 1 {
-            return (0, dissimilarities.iter().map(|to| to.f64()).sum::<f64>() - self.deviation());
+            let deviation: f64 = dissimilarities.iter().zip(self.weights).map(|(to, w)| w * to.f64()).sum();
+            return (0, deviation - self.deviation());
         }
         // what no removal changes, and for each medoid what its removal adds
         let mut shared = 0.0;
         let mut changes = self.losses.clone();
-        for (row, to) in self.rows.iter().zip(dissimilarities) {
+        for ((row, to), weight) in self.rows.iter().zip(dissimilarities).zip(self.weights) {
             let to = to.f64();
             if to < row.to_nearest {
-                shared += to - row.to_nearest;
-                changes[row.nearest] += row.to_nearest - row.to_second;
+                shared += weight * (to - row.to_nearest);
+                changes[row.nearest] += weight * (row.to_nearest - row.to_second);
             } else if to < row.to_second {
-                changes[row.nearest] += to - row.to_second;
+                changes[row.nearest] += weight * (to - row.to_second);
             }
         }
         let best = (1..changes.len()).fold(0, |best, m| if changes[m] < changes[best] { m } else { best });
@@ -142,21 +153,24 @@ impl<'a, F: Nearest> Medoids<'a, F> {
     fn weigh(&mut self) {
         self.losses.clear();
         self.losses.resize(self.medoids.len(), 0.0);
-        for row in &self.rows {
-            self.losses[row.nearest] += row.to_second - row.to_nearest;
+        for (row, weight) in self.rows.iter().zip(self.weights) {
+            self.losses[row.nearest] += weight * (row.to_second - row.to_nearest);
         }
     }
 }
 
-/// BUILD of PAM: one medoid after another, each the row that lowers the deviation most, the lower on a tie.
-pub(super) fn build<F: Nearest>(to: &[F], n: usize, k: usize) -> Vec<usize> {
+/// BUILD of PAM: one medoid after another, each the row of positive weight that lowers the deviation most, the lower on a tie.
+pub(super) fn build<F: Nearest>(to: &[F], weights: &[f64], k: usize) -> Vec<usize> {
+    let n = weights.len();
     let mut medoids = Vec::with_capacity(k);
     let mut nearest = vec![f64::INFINITY; n];
     while medoids.len() < k {
         let deviation = |candidate: usize| -> f64 {
-            to[candidate * n..(candidate + 1) * n].iter().zip(&nearest).map(|(to, d)| to.f64().min(*d)).sum()
+            let pairs = to[candidate * n..(candidate + 1) * n].iter().zip(&nearest).zip(weights);
+            pairs.map(|((to, d), w)| w * to.f64().min(*d)).sum()
         };
-        let mut free = (0..n).filter(|c| !medoids.contains(c)).map(|c| (deviation(c), c));
+        let mut free =
+            (0..n).filter(|&c| weights[c] > 0.0 && !medoids.contains(&c)).map(|c| (deviation(c), c));
         let Some(first) = free.next() else { break };
         let (_, best) = free.fold(first, |best, other| if other.0 < best.0 { other } else { best });
         medoids.push(best);

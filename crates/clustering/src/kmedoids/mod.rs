@@ -1,4 +1,4 @@
-//! k-medoids: k of the rows themselves that minimise the deviation Σᵢ minⱼ d(xᵢ, mⱼ), for any dissimilarity d.
+//! k-medoids: k of the rows themselves that minimise the deviation Σᵢ wᵢ · minⱼ d(xᵢ, mⱼ), for any dissimilarity d.
 //!
 //! FasterPAM swaps a medoid for another row whenever that lowers the deviation, as soon as it finds such a swap, and ends
 //! where no swap does: in a local minimum of the swap neighbourhood, which is that of PAM. One pass over the rows finds for a
@@ -20,8 +20,9 @@ mod model;
 pub use dissimilarity::Dissimilarity;
 pub use model::KMedoidsModel;
 
+use crate::weights::checked;
 use faster_pam::{Medoids, build};
-use ndarray::{Array1, ArrayRef2, Axis};
+use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis};
 use serde::{Deserialize, Serialize};
 use unsup_core::estimator::Fit;
 use unsup_core::math::Nearest;
@@ -32,12 +33,12 @@ use unsup_core::{Error, Result, Seed, validate};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum MedoidInit {
-    /// k distinct rows, drawn uniformly: what the authors of FasterPAM recommend.
+    /// k distinct rows of positive weight, drawn uniformly: what the authors of FasterPAM recommend.
     #[default]
     Random,
     /// BUILD of PAM: one medoid after another, each the row that lowers the deviation most. n²·k operations.
     Build,
-    /// These rows, k different ones.
+    /// These rows, k different ones of positive weight.
     Rows(Vec<usize>),
 }
 
@@ -126,6 +127,56 @@ impl KMedoids {
         d: &ArrayRef2<F>,
         observer: &mut dyn Observer,
     ) -> Result<KMedoidsModel<F>> {
+        self.fit_pairs(d, vec![1.0; d.nrows()], observer)
+    }
+
+    /// As [`fit_dissimilarities`](Self::fit_dissimilarities), of rows that count `weights` times each. d: `[n, n]`, weights: `[n]`.
+    ///
+    /// # Errors
+    /// As [`fit_dissimilarities`](Self::fit_dissimilarities) and [`fit_weighted`](Self::fit_weighted).
+    pub fn fit_dissimilarities_weighted<F: Nearest>(
+        &self,
+        d: &ArrayRef2<F>,
+        weights: &ArrayRef1<F>,
+        observer: &mut dyn Observer,
+    ) -> Result<KMedoidsModel<F>> {
+        self.fit_pairs(d, checked(weights, d.nrows())?, observer)
+    }
+
+    /// Learns from rows that count `weights` times each. x: `[n, d]`, weights: `[n]`.
+    ///
+    /// A row of weight 0 is labelled, but changes no medoid and becomes none.
+    ///
+    /// # Errors
+    /// As [`fit`](Fit::fit), where k rows must have a positive weight; [`Error::Value`] for a weight that is negative or not
+    /// finite, or when all are zero; [`Error::Shape`] when there is not one a row.
+    pub fn fit_weighted<F: Nearest>(
+        &self,
+        x: &ArrayRef2<F>,
+        weights: &ArrayRef1<F>,
+        observer: &mut dyn Observer,
+    ) -> Result<KMedoidsModel<F>> {
+        self.fit_rows(x, &checked(weights, x.nrows())?, observer)
+    }
+
+    fn fit_rows<F: Nearest>(
+        &self,
+        x: &ArrayRef2<F>,
+        weights: &[f64],
+        observer: &mut dyn Observer,
+    ) -> Result<KMedoidsModel<F>> {
+        validate::table(x, "x")?;
+        self.check(weights)?;
+        let pairs = self.dissimilarity.table(x, x)?;
+        self.run(&pairs, weights, observer, |medoids| x.select(Axis(0), medoids))
+    }
+
+    fn fit_pairs<F: Nearest>(
+        &self,
+        d: &ArrayRef2<F>,
+        weights: Vec<f64>,
+        observer: &mut dyn Observer,
+    ) -> Result<KMedoidsModel<F>> {
         validate::table(d, "dissimilarities")?;
         let (n, columns) = d.dim();
         if n != columns {
@@ -141,26 +192,30 @@ impl KMedoids {
         }
         // a candidate's column is what the search reads: it becomes a row
         let transposed: Vec<F> = d.t().iter().copied().collect();
-        self.run(&transposed, n, observer, |_| ndarray::Array2::zeros((0, 0)))
+        self.check(&weights)?;
+        self.run(&transposed, &weights, observer, |_| Array2::zeros((0, 0)))
     }
 
     fn run<F: Nearest>(
         &self,
         to: &[F],
-        n: usize,
+        weights: &[f64],
         observer: &mut dyn Observer,
-        rows_of: impl Fn(&[usize]) -> ndarray::Array2<F>,
+        rows_of: impl Fn(&[usize]) -> Array2<F>,
     ) -> Result<KMedoidsModel<F>> {
-        self.check(n)?;
+        let counted: Vec<usize> = (0..weights.len()).filter(|&row| weights[row] > 0.0).collect();
         let mut best: Option<Medoids<'_, F>> = None;
         for restart in 0..if self.init == MedoidInit::Random { self.restarts } else { 1 } {
             let seed = self.seed.named("k-medoids").indexed(restart);
             let first = match &self.init {
-                MedoidInit::Random => seed.permutation(n)[..self.clusters].to_vec(),
-                MedoidInit::Build => build(to, n, self.clusters),
+                MedoidInit::Random => {
+                    let order = seed.permutation(counted.len());
+                    order[..self.clusters].iter().map(|&at| counted[at]).collect()
+                }
+                MedoidInit::Build => build(to, weights, self.clusters),
                 MedoidInit::Rows(rows) => rows.clone(),
             };
-            let mut medoids = Medoids::new(to, n, first);
+            let mut medoids = Medoids::new(to, weights, first);
             let _ = observer.observe(&Event::Started { task: "k-medoids", total: self.max_iterations });
             medoids.swap_until_none_helps(self.max_iterations, observer);
             let stop = medoids.history.stop();
@@ -183,7 +238,7 @@ impl KMedoids {
         })
     }
 
-    fn check(&self, n: usize) -> Result<()> {
+    fn check(&self, weights: &[f64]) -> Result<()> {
         let positive = [
             ("clusters", self.clusters),
             ("restarts", self.restarts),
@@ -194,8 +249,9 @@ impl KMedoids {
                 return Err(Error::parameter(name, 0, "at least 1"));
             }
         }
-        if n < self.clusters {
-            return Err(Error::TooFewRows { method: "k-medoids", needed: self.clusters, found: n });
+        let (n, counted) = (weights.len(), weights.iter().filter(|&&w| w > 0.0).count());
+        if counted < self.clusters {
+            return Err(Error::TooFewRows { method: "k-medoids", needed: self.clusters, found: counted });
         }
         if n > u32::MAX as usize {
             return Err(Error::parameter("rows", n, "fewer than 2³²: all pairs are held"));
@@ -205,8 +261,9 @@ impl KMedoids {
                 let found = format!("{} rows", rows.len());
                 return Err(Error::shape("initial medoids", format!("{} rows", self.clusters), found));
             }
-            if let Some(at) = (0..rows.len()).find(|&i| rows[i] >= n || rows[..i].contains(&rows[i])) {
-                let allowed = "different rows of x";
+            let unfit = |&i: &usize| rows[i] >= n || weights[rows[i]] == 0.0 || rows[..i].contains(&rows[i]);
+            if let Some(at) = (0..rows.len()).find(unfit) {
+                let allowed = "different rows of x, of positive weight";
                 let value = rows[at].to_string();
                 return Err(Error::Value { what: "initial medoids", index: at, value, allowed });
             }
@@ -225,9 +282,6 @@ impl<F: Nearest> Fit<ArrayRef2<F>> for KMedoids {
     type Model = KMedoidsModel<F>;
 
     fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<Self::Model> {
-        validate::table(x, "x")?;
-        self.check(x.nrows())?;
-        let pairs = self.dissimilarity.table(x, x)?;
-        self.run(&pairs, x.nrows(), observer, |medoids| x.select(Axis(0), medoids))
+        self.fit_rows(x, &vec![1.0; x.nrows()], observer)
     }
 }

@@ -41,7 +41,7 @@ impl<F: Nearest> KMedoidsModel<F> {
         &self.labels
     }
 
-    /// Σ d(x, m) over those rows, in units of the dissimilarity.
+    /// Σ w·d(x, m) over those rows, in units of the dissimilarity.
     pub fn deviation(&self) -> f64 {
         self.deviation
     }

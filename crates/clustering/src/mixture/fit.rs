@@ -3,6 +3,7 @@
 use super::em::{Limits, Parameters, Run, alternate};
 use super::pass::{Assignment, Rows};
 use super::{Covariance, GaussianMixture, GaussianMixtureModel, METHOD, Start};
+use crate::weights::RowWeights;
 use ndarray::{ArrayRef1, ArrayRef2};
 use unsup_core::estimator::Fit;
 use unsup_core::math::{Moments, Nearest};
@@ -10,10 +11,10 @@ use unsup_core::observe::{Observer, Stop};
 use unsup_core::{Error, Result, Seed, validate};
 
 impl GaussianMixture {
-    /// Learns from rows that count `weights` times each. x: `[n, d]`, weights: `[n]`. A row of weight 0 changes nothing.
+    /// Learns from rows that count `weights` times each. x: `[n, d]`, weights: `[n]`. A row of weight 0 is as good as not there.
     ///
     /// # Errors
-    /// As [`fit`](Fit::fit); [`Error::Value`] for a weight that is negative or not finite, or when all
+    /// As [`fit`](Fit::fit), for the rows of positive weight; [`Error::Value`] for a weight that is negative or not finite, or when all
     /// are zero; [`Error::Shape`] when there is not one a row.
     pub fn fit_weighted<F: Nearest>(
         &self,
@@ -21,8 +22,8 @@ impl GaussianMixture {
         weights: &ArrayRef1<F>,
         observer: &mut dyn Observer,
     ) -> Result<GaussianMixtureModel> {
-        validate::weights(weights, x.nrows())?;
-        self.run(x, Some(weights), observer)
+        let weights = RowWeights::of(weights, x.nrows())?;
+        self.run(&weights.select(x)?, weights.values.as_deref(), observer)
     }
 
     /// Goes on from a model: as many iterations of this spec, from its parameters. One iteration and one more give
@@ -81,18 +82,13 @@ impl GaussianMixture {
     }
 
     /// The first parameters of one start.
-    fn first<F: Nearest>(
-        &self,
-        rows: &Rows<'_, F>,
-        weights: Option<&ArrayRef1<F>>,
-        seed: Seed,
-    ) -> Result<Parameters> {
+    fn first<F: Nearest>(&self, rows: &Rows<'_, F>, seed: Seed) -> Result<Parameters> {
         let d = rows.x.ncols();
         if let Start::Given { means, weights: Some(weights), precisions: Some(_) } = &self.start {
             let covariances = self.start.covariances(self.covariance, d)?.unwrap_or_default();
             return self.parameters(weights.to_vec(), centred(means, rows.shift), covariances);
         }
-        let partition = self.start.partition(rows.x, weights, self.components, rows.shift, seed)?;
+        let partition = self.start.partition(rows, self.components, seed)?;
         let statistics =
             rows.pass(Assignment::Labels(&partition.labels), self.covariance, &partition.centres);
         let of_groups =
@@ -107,16 +103,15 @@ impl GaussianMixture {
     fn run<F: Nearest>(
         &self,
         x: &ArrayRef2<F>,
-        weights: Option<&ArrayRef1<F>>,
+        weights: Option<&[f64]>,
         observer: &mut dyn Observer,
     ) -> Result<GaussianMixtureModel> {
         let shift = finite_moments(x, METHOD)?.means.to_vec();
         self.check(x)?;
-        let row_weights = weights.map(|w| w.iter().map(|w| w.f64()).collect::<Vec<_>>());
-        let rows = Rows { x, weights: row_weights.as_deref(), shift: &shift };
+        let rows = Rows { x, weights, shift: &shift };
         let restarts = if self.start.is_fixed() { 1 } else { self.restarts };
         let run = best_of(restarts, |restart| {
-            let start = self.first(&rows, weights, self.seed.named("mixture").indexed(restart))?;
+            let start = self.first(&rows, self.seed.named("mixture").indexed(restart))?;
             alternate(&rows, start, self.limits(), observer)
         })?;
         Ok(GaussianMixtureModel::new(self.clone(), shift, run, 1))

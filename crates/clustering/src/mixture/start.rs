@@ -2,12 +2,13 @@
 
 use super::covariance::Covariance;
 use super::factor::covariances_of;
+use super::pass::Rows;
 use crate::kmeans::{Init, KMeans};
-use ndarray::{Array1, Array2, ArrayD, ArrayRef1, ArrayRef2};
+use ndarray::{Array1, Array2, ArrayD};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use unsup_core::math::Nearest;
-use unsup_core::observe::{Event, Silent};
+use unsup_core::observe::Event;
 use unsup_core::{Error, Result, Seed, validate};
 
 /// How a mixture chooses its first parameters. All but given ones are the moments of the groups of a partition.
@@ -111,10 +112,8 @@ impl Start {
     /// The partition that the first moments are taken of.
     pub(super) fn partition<F: Nearest>(
         &self,
-        x: &ArrayRef2<F>,
-        weights: Option<&ArrayRef1<F>>,
+        rows: &Rows<'_, F>,
         k: usize,
-        shift: &[f64],
         seed: Seed,
     ) -> Result<Partition> {
         let kmeans = KMeans::new(k).seed(seed);
@@ -124,19 +123,14 @@ impl Start {
             Start::Given { means, .. } => kmeans.init(Init::Centroids(means.clone())),
         };
         // breaking at the first report leaves the seeds where they are, and each row with the nearest
-        let mut at_once = |event: &Event<'_>| match event {
-            Event::Progress { .. } => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
+        let mut until_done = |event: &Event<'_>| match (self, event) {
+            (Start::KMeans, _) | (_, Event::Started { .. }) => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
         };
-        let to_the_end = matches!(self, Start::KMeans);
-        let model = match (weights, to_the_end) {
-            (Some(weights), true) => spec.fit_weighted(x, weights, &mut Silent),
-            (Some(weights), false) => spec.fit_weighted(x, weights, &mut at_once),
-            (None, true) => unsup_core::estimator::Fit::fit(&spec, x),
-            (None, false) => unsup_core::estimator::Fit::fit_observed(&spec, x, &mut at_once),
-        }?;
-        let centred =
-            |c: ndarray::ArrayView1<'_, F>| c.iter().zip(shift).map(|(v, m)| v.f64() - m).collect::<Vec<_>>();
+        let model = spec.run(rows.x, rows.weights, &mut until_done)?;
+        let centred = |c: ndarray::ArrayView1<'_, F>| {
+            c.iter().zip(rows.shift).map(|(v, m)| v.f64() - m).collect::<Vec<_>>()
+        };
         let centres = model.centroids().rows().into_iter().flat_map(centred).collect();
         Ok(Partition { labels: model.labels().to_vec(), centres })
     }

@@ -87,6 +87,7 @@ fn the_best_of_many_starts_reaches_the_known_optima_of_iris() -> Result<(), Fail
 struct Family {
     start_rows: Vec<usize>,
     batches: Vec<Batch>,
+    weighted_batches: Vec<Batch>,
     bisecting: Vec<Bisected>,
 }
 
@@ -99,6 +100,7 @@ struct Batch {
 #[derive(Deserialize)]
 struct Bisected {
     strategy: String,
+    weighted: bool,
     clusters: usize,
     inertia: f64,
     sizes: Vec<usize>,
@@ -117,14 +119,20 @@ fn a_stream_of_batches_moves_the_centroids_as_in_scikit_learn() -> Result<(), Fa
         .init(Init::Centroids(x.select(Axis(0), &oracle.start_rows)))
         .reassignment(0.0);
     let batch = |b: usize| x.slice(ndarray::s![b * 200..(b + 1) * 200, ..]);
+    // 0, ½, 1, 1½, again and again
+    let weights = Array1::from_shape_fn(200, |i| (i % 4) as f64 / 2.0);
     let mut model = spec.start(&batch(0))?;
-    assert_eq!(oracle.batches.len(), 8);
-    for (b, expected) in oracle.batches.iter().enumerate() {
+    let mut weighted = spec.start_weighted(&batch(0), &weights)?;
+    assert_eq!((oracle.batches.len(), oracle.weighted_batches.len()), (8, 8));
+    for (b, (of_rows, of_weighted)) in oracle.batches.iter().zip(&oracle.weighted_batches).enumerate() {
         if b > 0 {
             model = model.partial_fit(&batch(b))?;
+            weighted = weighted.partial_fit_weighted(&batch(b), &weights)?;
         }
-        assert_eq!(model.counts().to_vec(), expected.counts, "batch {b}");
-        assert_abs_diff_eq!(*model.centroids(), table(&expected.centroids), epsilon = 1e-9);
+        for (model, expected) in [(&model, of_rows), (&weighted, of_weighted)] {
+            assert_eq!(model.counts().to_vec(), expected.counts, "batch {b}");
+            assert_abs_diff_eq!(*model.centroids(), table(&expected.centroids), epsilon = 1e-9);
+        }
     }
     Ok(())
 }
@@ -132,12 +140,12 @@ fn a_stream_of_batches_moves_the_centroids_as_in_scikit_learn() -> Result<(), Fa
 #[test]
 fn cuts_of_iris_are_those_of_scikit_learn() -> Result<(), Failure> {
     use unsup_clustering::{BisectingKMeans, Cut};
-    use unsup_core::estimator::Fit;
     let x = data::iris().x;
     for case in family()?.bisecting {
         let cut = if case.strategy == "biggest_inertia" { Cut::LargestInertia } else { Cut::LargestCluster };
-        let model =
-            BisectingKMeans::new(case.clusters).cut(cut).restarts(50).tolerance(0.0).seed(1).fit(&x)?;
+        let spec = BisectingKMeans::new(case.clusters).cut(cut).restarts(50).tolerance(0.0).seed(1);
+        let weights = Array1::from_shape_fn(150, |i| if case.weighted { 1.0 + (i % 3) as f64 } else { 1.0 });
+        let model = spec.fit_weighted(&x, &weights, &mut Silent)?;
         let mut sizes: Vec<usize> =
             (0..case.clusters).map(|c| model.labels().iter().filter(|&&l| l == c).count()).collect();
         sizes.sort_unstable();

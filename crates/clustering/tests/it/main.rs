@@ -11,3 +11,4 @@ mod mixture;
 mod mixture_oracle;
 mod segmentation;
 mod selection;
+mod weights;

@@ -9,6 +9,7 @@ mod block;
 mod trials;
 
 use super::init::random_rows;
+use crate::weights::uneven;
 use block::{Block, FromFirst, Reach, Try};
 use ndarray::ArrayRef2;
 use pulp::Arch;
@@ -76,9 +77,9 @@ pub(super) fn greedy_trials(k: usize) -> usize {
 }
 
 fn first_seed(n: usize, weights: Option<&[f64]>, seed: Seed) -> usize {
-    match weights {
+    match uneven(weights) {
         None => seed.named("first seed").rng().random_range(0..n),
-        Some(_) => random_rows(n, weights, 1, seed)[0],
+        weights => random_rows(n, weights, 1, seed)[0],
     }
 }
 

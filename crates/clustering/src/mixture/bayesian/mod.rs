@@ -8,6 +8,8 @@
 //! **Use it** instead of [`GaussianMixture`](super::GaussianMixture) when the number of groups is unknown or rows are few.
 //! **Do not use it** for a quick density of many rows: it needs several times as many iterations to empty a component.
 //!
+//! Weights are counts of rows: twice the weights are twice the evidence against the priors, and another posterior.
+//!
 //! Cost: an iteration costs what one of EM does.
 //!
 //! Sources: Bishop, *Pattern recognition and machine learning* (2006), 10.2; Blei & Jordan, *Variational inference for
@@ -27,7 +29,8 @@ use super::em::{Limits, alternate};
 use super::fit::{best_of, finite_moments};
 use super::pass::{Assignment, Rows};
 use super::start::Start;
-use ndarray::{Array1, ArrayD, ArrayRef2};
+use crate::weights::{RowWeights, weighted_moments};
+use ndarray::{Array1, ArrayD, ArrayRef1, ArrayRef2};
 use posterior::Posterior;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -169,7 +172,7 @@ impl BayesianGaussianMixture {
     }
 
     /// The W₀⁻¹ of the prior of the precisions: `[d, d]` for full and tied covariances, `[d]` for diagonal, `[1]` for
-    /// spherical ones; by default that of the data (divided by n − 1), with the covariance floor on its diagonal where
+    /// spherical ones; by default that of the data (divided by Σ w − 1, or Σ w / 2 where that is more), with the covariance floor on its diagonal where
     /// it is singular.
     #[must_use]
     pub fn covariance_prior(mut self, covariance: ArrayD<f64>) -> Self {
@@ -182,6 +185,61 @@ impl BayesianGaussianMixture {
     pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
         self.seed = seed.into();
         self
+    }
+
+    /// Learns from rows that count `weights` times each. x: `[n, d]`, weights: `[n]`. A row of weight 0 is as good as not there.
+    ///
+    /// ```
+    /// use ndarray::{Array1, s};
+    /// use unsup_clustering::BayesianGaussianMixture;
+    /// use unsup_core::{data, observe::Silent};
+    /// let x = data::iris().x;
+    /// let weights = Array1::from_shape_fn(150, |i| if i < 50 { 3.0 } else { 1.0 });
+    /// let model = BayesianGaussianMixture::new(2).seed(1).fit_weighted(&x, &weights, &mut Silent)?;
+    /// // 150 of 250 are setosas
+    /// assert!(model.weights().iter().any(|w| (w - 0.6).abs() < 0.02));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`fit`](Fit::fit), for the rows of positive weight; [`Error::Value`](unsup_core::Error::Value) for a weight that is
+    /// negative or not finite, or when all are zero; [`Error::Shape`](unsup_core::Error::Shape) when there is not one a row.
+    pub fn fit_weighted<F: Nearest>(
+        &self,
+        x: &ArrayRef2<F>,
+        weights: &ArrayRef1<F>,
+        observer: &mut dyn Observer,
+    ) -> Result<BayesianGaussianMixtureModel> {
+        let weights = RowWeights::of(weights, x.nrows())?;
+        self.run(&weights.select(x)?, weights.values.as_deref(), observer)
+    }
+
+    fn run<F: Nearest>(
+        &self,
+        x: &ArrayRef2<F>,
+        weights: Option<&[f64]>,
+        observer: &mut dyn Observer,
+    ) -> Result<BayesianGaussianMixtureModel> {
+        // the mean, since the prior's is that of the data
+        let mut shift = finite_moments(x, METHOD)?.means.to_vec();
+        if let Some(weights) = weights {
+            shift = weighted_moments(x, weights, &shift).means.to_vec();
+        }
+        let rows = Rows { x, weights, shift: &shift };
+        self.check(x)?;
+        let prior = Arc::new(self.prior(&rows)?);
+        let limits = Limits { task: METHOD, max_iterations: self.max_iterations, tolerance: self.tolerance };
+        let restarts = if self.start.is_fixed() { 1 } else { self.restarts };
+        let run = best_of(restarts, |restart| {
+            let seed = self.seed.named("mixture").indexed(restart);
+            let partition = self.start.partition(&rows, self.components, seed)?;
+            let statistics =
+                rows.pass(Assignment::Labels(&partition.labels), self.covariance, &partition.centres);
+            let start =
+                Posterior::of(&prior, &statistics, &partition.centres).map_err(|c| c.error(METHOD, 0))?;
+            alternate(&rows, start, limits, observer)
+        })?;
+        Ok(BayesianGaussianMixtureModel::new(self.clone(), shift, run))
     }
 }
 
@@ -198,21 +256,6 @@ impl<F: Nearest> Fit<ArrayRef2<F>> for BayesianGaussianMixture {
         x: &ArrayRef2<F>,
         observer: &mut dyn Observer,
     ) -> Result<BayesianGaussianMixtureModel> {
-        let shift = finite_moments(x, METHOD)?.means.to_vec();
-        self.check(x)?;
-        let prior = Arc::new(self.prior(x, &shift)?);
-        let rows = Rows { x, weights: None, shift: &shift };
-        let limits = Limits { task: METHOD, max_iterations: self.max_iterations, tolerance: self.tolerance };
-        let restarts = if self.start.is_fixed() { 1 } else { self.restarts };
-        let run = best_of(restarts, |restart| {
-            let seed = self.seed.named("mixture").indexed(restart);
-            let partition = self.start.partition(x, None, self.components, &shift, seed)?;
-            let statistics =
-                rows.pass(Assignment::Labels(&partition.labels), self.covariance, &partition.centres);
-            let start =
-                Posterior::of(&prior, &statistics, &partition.centres).map_err(|c| c.error(METHOD, 0))?;
-            alternate(&rows, start, limits, observer)
-        })?;
-        Ok(BayesianGaussianMixtureModel::new(self.clone(), shift, run))
+        self.run(x, None, observer)
     }
 }

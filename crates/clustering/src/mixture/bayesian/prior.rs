@@ -5,6 +5,7 @@ use super::{BayesianGaussianMixture, METHOD};
 use crate::mixture::covariance::{Collapse, Covariance};
 use crate::mixture::factor::Factor;
 use crate::mixture::fit::check_common;
+use crate::mixture::pass::{Assignment, Rows};
 use crate::mixture::start::Start;
 use ndarray::{Array1, Array2, ArrayRef2, Axis};
 use unsup_core::math::{Nearest, Scatter};
@@ -66,8 +67,8 @@ impl BayesianGaussianMixture {
     }
 
     /// The prior, with what was not given taken from the data.
-    pub(super) fn prior<F: Nearest>(&self, x: &ArrayRef2<F>, shift: &[f64]) -> Result<Prior> {
-        let (family, d) = (self.covariance, x.ncols());
+    pub(super) fn prior<F: Nearest>(&self, rows: &Rows<'_, F>) -> Result<Prior> {
+        let (family, d) = (self.covariance, rows.x.ncols());
         let singular = |_| Error::Numerical {
             method: METHOD,
             problem: "the covariance of the prior is not positive definite; give one by covariance_prior"
@@ -84,15 +85,15 @@ impl BayesianGaussianMixture {
             let log_det = Prior::log_det(family, &covariance, d).map_err(singular)?;
             (covariance, log_det)
         } else {
-            let mut covariance =
-                of_data(family, &Scatter::of(x, "x")?.covariance((x.nrows().max(2) - 1) as f64));
+            let total = rows.total_weight();
+            let mut covariance = of_data(family, &(products(rows)? / (total - 1.0).max(0.5 * total)));
             let log_det = Prior::log_det(family, &covariance, d).or_else(|_| {
                 family.add_to_diagonal(&mut covariance, d, self.covariance_floor);
                 Prior::log_det(family, &covariance, d).map_err(singular)
             })?;
             (covariance, log_det)
         };
-        let relative = |mean: &Array1<f64>| mean.iter().zip(shift).map(|(v, m)| v - m).collect();
+        let relative = |mean: &Array1<f64>| mean.iter().zip(rows.shift).map(|(v, m)| v - m).collect();
         Ok(Prior {
             family,
             weights: self.weight_prior,
@@ -105,6 +106,16 @@ impl BayesianGaussianMixture {
             floor: self.covariance_floor,
         })
     }
+}
+
+/// Σ w(x − mean)(x − mean)ᵀ of rows whose shift is their mean. `[d, d]`
+fn products<F: Nearest>(rows: &Rows<'_, F>) -> Result<Array2<f64>> {
+    if rows.weights.is_none() {
+        return Ok(Scatter::of(rows.x, "x")?.products);
+    }
+    let (labels, mean, d) = (vec![0; rows.x.nrows()], vec![0.0; rows.x.ncols()], rows.x.ncols());
+    let squares = rows.pass(Assignment::Labels(&labels), Covariance::Full, &mean).squares;
+    Ok(Array2::from_shape_fn((d, d), |(i, j)| squares[i.max(j) * d + i.min(j)]))
 }
 
 /// A covariance matrix as the family stores one component.
