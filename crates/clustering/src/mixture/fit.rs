@@ -3,14 +3,15 @@
 use super::em::{Limits, Parameters, Run, alternate};
 use super::pass::{Assignment, Rows};
 use super::{Covariance, GaussianMixture, GaussianMixtureModel, METHOD, Start};
-use ndarray::{ArrayRef1, ArrayRef2};
+use ndarray::{ArrayRef1, ArrayRef2, Axis};
 use unsup_core::estimator::Fit;
 use unsup_core::math::{Moments, Nearest};
 use unsup_core::observe::{Observer, Stop};
-use unsup_core::{Error, Result, Seed, validate};
+use unsup_core::{Error, Float, Result, Seed, validate};
 
 impl GaussianMixture {
-    /// Learns from rows that count `weights` times each. x: `[n, d]`, weights: `[n]`. A row of weight 0 changes nothing.
+    /// Learns from rows that count `weights` times each. x: `[n, d]`, weights: `[n]`. A row of weight 0 changes nothing, not a bit,
+    /// and is not counted where k > n is an error; a factor that all weights share changes nothing either.
     ///
     /// # Errors
     /// As [`fit`](Fit::fit); [`Error::Value`] for a weight that is negative or not finite, or when all
@@ -22,7 +23,13 @@ impl GaussianMixture {
         observer: &mut dyn Observer,
     ) -> Result<GaussianMixtureModel> {
         validate::weights(weights, x.nrows())?;
-        self.run(x, Some(weights), observer)
+        let counted: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] > F::zero()).collect();
+        if counted.len() == weights.len() {
+            return self.run(x, Some(weights), observer);
+        }
+        // even a row that only helped to find the mean, from which all others are measured, could take their digits
+        validate::table(x, "x")?;
+        self.run(&x.select(Axis(0), &counted), Some(&weights.select(Axis(0), &counted)), observer)
     }
 
     /// Goes on from a model: as many iterations of this spec, from its parameters. One iteration and one more give
@@ -68,12 +75,18 @@ impl GaussianMixture {
             .map_err(|c| c.error(METHOD, 0))
     }
 
-    fn check<F: Nearest>(&self, x: &ArrayRef2<F>) -> Result<()> {
-        let (n, d) = x.dim();
+    /// The checks that need no rows.
+    pub(super) fn check_alone(&self) -> Result<()> {
         check_common(self.components, self.restarts, self.tolerance, self.covariance_floor)?;
         if !(self.step_exponent > 0.5 && self.step_exponent <= 1.0) {
             return Err(Error::parameter("step_exponent", self.step_exponent, "above 0.5 and at most 1"));
         }
+        Ok(())
+    }
+
+    fn check<F: Nearest>(&self, x: &ArrayRef2<F>) -> Result<()> {
+        let (n, d) = x.dim();
+        self.check_alone()?;
         if n < self.components {
             return Err(Error::TooFewRows { method: METHOD, needed: self.components, found: n });
         }
@@ -112,7 +125,7 @@ impl GaussianMixture {
     ) -> Result<GaussianMixtureModel> {
         let shift = finite_moments(x, METHOD)?.means.to_vec();
         self.check(x)?;
-        let row_weights = weights.map(|w| w.iter().map(|w| w.f64()).collect::<Vec<_>>());
+        let row_weights = weights.map(near_one);
         let rows = Rows { x, weights: row_weights.as_deref(), shift: &shift };
         let restarts = if self.start.is_fixed() { 1 } else { self.restarts };
         let run = best_of(restarts, |restart| {
@@ -156,6 +169,14 @@ pub(super) fn check_common(components: usize, restarts: usize, tolerance: f64, f
         return Err(Error::parameter("covariance_floor", floor, "a finite number, at least 0"));
     }
     Ok(())
+}
+
+/// Weights in a unit in which the greatest lies in [1, 2): neither their sum nor a denormal one loses anything. The unit is a power
+/// of two, so that nothing else is rounded.
+fn near_one<F: Float>(weights: &ArrayRef1<F>) -> Vec<f64> {
+    let greatest = weights.iter().fold(0.0_f64, |most, w| most.max(w.f64()));
+    let unit = (-greatest.log2().floor()).clamp(-1022.0, 1022.0).exp2();
+    weights.iter().map(|w| w.f64() * unit).collect()
 }
 
 /// Rows relative to the shift, one after the other.

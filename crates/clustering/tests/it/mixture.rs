@@ -515,6 +515,56 @@ fn bad_hyper_parameters_and_bad_data_are_named() {
     assert!(matches!(short, Err(Error::Shape { what: "weights", .. })));
 }
 
+// rows of weight 0 may hold anything finite: what they are far from must not take the digits of the others
+#[test]
+fn rows_of_weight_zero_change_no_bit_wherever_they_are_and_the_unit_of_weights_nothing() -> Result<(), Failure>
+{
+    let x = groups(90, 2, 15);
+    let weights = Array1::from_shape_fn(90, |i| 0.5 + (i % 4) as f64);
+    for family in FAMILIES {
+        let spec = GaussianMixture::new(3).covariance(family).tolerance(0.0).max_iterations(20).seed(3);
+        let alone = spec.fit_weighted(&x, &weights, &mut Silent)?;
+        for garbage in [1e30, 1e200] {
+            let rows = Array2::from_elem((10, 2), garbage);
+            let all = concatenate(Axis(0), &[rows.view(), x.view()])?;
+            let zeros = concatenate(Axis(0), &[Array1::zeros(10).view(), weights.view()])?;
+            let model = spec.fit_weighted(&all, &zeros, &mut Silent)?;
+            assert_eq!((model.means(), model.covariances()), (alone.means(), alone.covariances()));
+            assert_eq!(model.lower_bound(), alone.lower_bound());
+        }
+        let start = Start::Given { means: x.slice(s![..3, ..]).to_owned(), weights: None, precisions: None };
+        let spec = spec.start(start);
+        let plain = spec.fit_weighted(&x, &weights, &mut Silent)?;
+        for exponent in [-1070, -600, 600, 1020] {
+            // by halves: 2^−1070 is no normal number
+            let unit = 2_f64.powi(exponent / 2) * 2_f64.powi(exponent - exponent / 2);
+            let model = spec.fit_weighted(&x, &(&weights * unit), &mut Silent)?;
+            assert_abs_diff_eq!(*model.means(), *plain.means(), epsilon = 1e-12);
+            assert_abs_diff_eq!(*model.covariances(), *plain.covariances(), epsilon = 1e-12);
+            assert_relative_eq!(model.lower_bound(), plain.lower_bound(), max_relative = 1e-12);
+        }
+    }
+    let mut bad = x.clone();
+    bad[[40, 1]] = f64::NAN;
+    let mut weights = weights;
+    weights.slice_mut(s![..50]).fill(0.0);
+    let nan = GaussianMixture::new(1).fit_weighted(&bad, &weights, &mut Silent);
+    assert!(matches!(nan, Err(Error::NonFinite { row: 40, column: 1, .. })));
+    let few = GaussianMixture::new(41).fit_weighted(&x, &weights, &mut Silent);
+    assert!(matches!(few, Err(Error::TooFewRows { needed: 41, found: 40, .. })));
+    Ok(())
+}
+
+#[test]
+fn given_precisions_must_be_symmetric() {
+    let x = groups(60, 2, 16);
+    let precisions = array![[[2.0, 0.1], [0.9, 2.0]], [[2.0, 0.0], [0.0, 2.0]]].into_dyn();
+    let start =
+        Start::Given { means: x.slice(s![..2, ..]).to_owned(), weights: None, precisions: Some(precisions) };
+    let fit = GaussianMixture::new(2).start(start).fit(&x);
+    assert!(matches!(fit, Err(Error::Value { what: "initial precisions", index: 1, .. })));
+}
+
 #[test]
 fn a_file_whose_parts_do_not_fit_is_refused() -> Result<(), Failure> {
     let model = GaussianMixture::new(2).fit(&groups(60, 2, 14))?;
@@ -525,6 +575,16 @@ fn a_file_whose_parts_do_not_fit_is_refused() -> Result<(), Failure> {
     assert!(matches!(GaussianMixtureModel::from_record(&bad), Err(Error::File { .. })));
     let bad = record.clone().array("shift", &array![0.0]);
     assert!(matches!(GaussianMixtureModel::from_record(&bad), Err(Error::File { .. })));
+    let bad = record.clone().array("weights", &array![0.5, 0.7]);
+    assert!(matches!(GaussianMixtureModel::from_record(&bad), Err(Error::File { .. })));
+    for batches in [0, usize::MAX] {
+        let bad = record.clone().value("batches", &batches)?;
+        assert!(matches!(GaussianMixtureModel::from_record(&bad), Err(Error::File { .. })));
+    }
+    for spec in [GaussianMixture::new(3), GaussianMixture::new(2).step_exponent(-2.0)] {
+        let bad = record.clone().value("spec", &spec)?;
+        assert!(matches!(GaussianMixtureModel::from_record(&bad), Err(Error::File { .. })));
+    }
     assert!(GaussianMixtureModel::from_record(&record).is_ok_and(|m| m.means() == model.means()));
     Ok(())
 }
