@@ -68,6 +68,20 @@ impl Covariance {
         }
     }
 
+    /// Where a given matrix is not symmetric, up to the rounding of one that was computed; only half of it would be used.
+    pub(super) fn asymmetric(self, numbers: &[f64], d: usize) -> Option<usize> {
+        if !matches!(self, Covariance::Full | Covariance::Tied) {
+            return None;
+        }
+        let apart = |&at: &usize| {
+            let (matrix, i, j) = (&numbers[at / (d * d) * d * d..], at / d % d, at % d);
+            let size =
+                (matrix[i * d + i].abs().sqrt() * matrix[j * d + j].abs().sqrt()).max(f64::MIN_POSITIVE);
+            (matrix[i * d + j] - matrix[j * d + i]).abs() > 1e-6 * size
+        };
+        (0..numbers.len()).find(apart)
+    }
+
     /// One component's numbers as a d × d matrix.
     pub(super) fn expand(self, numbers: &[f64], d: usize) -> Array2<f64> {
         Array2::from_shape_fn((d, d), |(i, j)| match self {

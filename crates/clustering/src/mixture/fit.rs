@@ -11,7 +11,8 @@ use unsup_core::observe::{Observer, Stop};
 use unsup_core::{Error, Result, Seed, validate};
 
 impl GaussianMixture {
-    /// Learns from rows that count `weights` times each. x: `[n, d]`, weights: `[n]`. A row of weight 0 is as good as not there.
+    /// Learns from rows that count `weights` times each. x: `[n, d]`, weights: `[n]`. A row of weight 0 is as good as not there; a
+    /// factor that all weights share changes nothing.
     ///
     /// # Errors
     /// As [`fit`](Fit::fit), for the rows of positive weight; [`Error::Value`] for a weight that is negative or not finite, or when all
@@ -69,12 +70,18 @@ impl GaussianMixture {
             .map_err(|c| c.error(METHOD, 0))
     }
 
-    fn check<F: Nearest>(&self, x: &ArrayRef2<F>) -> Result<()> {
-        let (n, d) = x.dim();
+    /// The checks that need no rows.
+    pub(super) fn check_alone(&self) -> Result<()> {
         check_common(self.components, self.restarts, self.tolerance, self.covariance_floor)?;
         if !(self.step_exponent > 0.5 && self.step_exponent <= 1.0) {
             return Err(Error::parameter("step_exponent", self.step_exponent, "above 0.5 and at most 1"));
         }
+        Ok(())
+    }
+
+    fn check<F: Nearest>(&self, x: &ArrayRef2<F>) -> Result<()> {
+        let (n, d) = x.dim();
+        self.check_alone()?;
         if n < self.components {
             return Err(Error::TooFewRows { method: METHOD, needed: self.components, found: n });
         }
@@ -108,7 +115,8 @@ impl GaussianMixture {
     ) -> Result<GaussianMixtureModel> {
         let shift = finite_moments(x, METHOD)?.means.to_vec();
         self.check(x)?;
-        let rows = Rows { x, weights, shift: &shift };
+        let weights = weights.map(near_one);
+        let rows = Rows { x, weights: weights.as_deref(), shift: &shift };
         let restarts = if self.start.is_fixed() { 1 } else { self.restarts };
         let run = best_of(restarts, |restart| {
             let start = self.first(&rows, self.seed.named("mixture").indexed(restart))?;
@@ -151,6 +159,14 @@ pub(super) fn check_common(components: usize, restarts: usize, tolerance: f64, f
         return Err(Error::parameter("covariance_floor", floor, "a finite number, at least 0"));
     }
     Ok(())
+}
+
+/// Weights in a unit in which the greatest lies in [1, 2): neither their sum nor a denormal one loses anything. The unit is a power
+/// of two, so that nothing else is rounded.
+fn near_one(weights: &[f64]) -> Vec<f64> {
+    let greatest = weights.iter().fold(0.0_f64, |most, &w| most.max(w));
+    let unit = (-greatest.log2().floor()).clamp(-1022.0, 1022.0).exp2();
+    weights.iter().map(|w| w * unit).collect()
 }
 
 /// Rows relative to the shift, one after the other.

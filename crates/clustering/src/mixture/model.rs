@@ -3,7 +3,7 @@
 use super::covariance::Covariance;
 use super::em::{Estimate, Parameters, Run};
 use super::{GaussianMixture, queries};
-use ndarray::{Array1, Array2, Array3, ArrayD, ArrayRef2, Axis};
+use ndarray::{Array1, Array2, Array3, ArrayD, ArrayRef1, ArrayRef2, Axis};
 use unsup_core::estimator::{AnomalyScore, LogDensity, Predict, Sample};
 use unsup_core::math::Nearest;
 use unsup_core::observe::History;
@@ -132,6 +132,11 @@ impl GaussianMixtureModel {
     }
 }
 
+/// Positive, with a sum of 1 up to rounding.
+pub(super) fn is_distribution(weights: &ArrayRef1<f64>) -> bool {
+    weights.iter().all(|&w| w > 0.0) && (weights.sum() - 1.0).abs() < 1e-5
+}
+
 pub(super) fn matrices(family: Covariance, covariances: &[f64], k: usize, d: usize) -> Array3<f64> {
     let mut matrices = Array3::zeros((k, d, d));
     for (c, mut matrix) in matrices.axis_iter_mut(Axis(0)).enumerate() {
@@ -197,7 +202,13 @@ impl Persist for GaussianMixtureModel {
         record.require(k * d > 0, "`centred means` is empty")?;
         record.require(d == shift.len(), "`centred means` and `shift` differ in width")?;
         record.require(k == weights.len(), "`centred means` and `weights` differ in length")?;
-        record.require(weights.iter().all(|&w| w > 0.0), "a weight is not positive")?;
+        record.require(is_distribution(&weights.view()), "`weights` are not positive with a sum of 1")?;
+        record.require(
+            spec.components == k && spec.check_alone().is_ok(),
+            "the spec is not that of the model",
+        )?;
+        let batches: usize = record.read_value("batches")?;
+        record.require((1..usize::MAX).contains(&batches), "`batches` is out of range")?;
         record.require(
             covariances.shape() == spec.covariance.shape(k, d),
             "`covariances` do not have the shape of their family",
@@ -216,6 +227,6 @@ impl Persist for GaussianMixtureModel {
             bound: record.read_value("lower bound")?,
             history: record.read_value("history")?,
         };
-        Ok(GaussianMixtureModel::new(spec, shift.to_vec(), run, record.read_value("batches")?))
+        Ok(GaussianMixtureModel::new(spec, shift.to_vec(), run, batches))
     }
 }

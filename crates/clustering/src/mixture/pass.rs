@@ -34,14 +34,12 @@ pub(super) enum Assignment<'a> {
     Posterior(&'a Kernel),
     /// As given.
     Labels(&'a [usize]),
-    /// By these responsibilities. `[n, k]`
-    Shares(&'a [f64]),
 }
 
 /// What a pass found.
 #[derive(Debug, Clone)]
 pub(super) struct Statistics {
-    /// Σ w·log Σₖ of the densities; 0 for labels and shares
+    /// Σ w·log Σₖ of the densities; 0 for labels
     pub(super) log_likelihood: f64,
     /// Σ w·r of each component `[k]`
     pub(super) counts: Vec<f64>,
@@ -51,9 +49,30 @@ pub(super) struct Statistics {
     pub(super) squares: Vec<f64>,
 }
 
+impl Statistics {
+    /// The totals of all chunks, added up in their order.
+    pub(super) fn sum<'a>(totals: impl Iterator<Item = &'a [f64]>, k: usize, d: usize) -> Self {
+        let total = sum_in_order(totals);
+        let (counts, rest) = total[1..].split_at(k);
+        let (sums, squares) = rest.split_at(k * d);
+        Statistics {
+            log_likelihood: total[0],
+            counts: counts.to_vec(),
+            sums: sums.to_vec(),
+            squares: squares.to_vec(),
+        }
+    }
+}
+
 /// The family whose layout the squares have.
 pub(super) fn layout(family: Covariance) -> Covariance {
     if family == Covariance::Spherical { Covariance::Diagonal } else { family }
+}
+
+/// The ranges of n rows that are summed apart. Their sums together stay a fraction of the data, yet there are chunks enough for
+/// many threads. A function of the shape alone: see [`chunks`].
+pub(super) fn ranges(n: usize, k: usize, d: usize, family: Covariance) -> Vec<Range<usize>> {
+    chunks(n, (n * d / (10 * (k * d + layout(family).len(k, d)))).clamp(4, 64))
 }
 
 impl<F: Float> Rows<'_, F> {
@@ -66,23 +85,11 @@ impl<F: Float> Rows<'_, F> {
     ) -> Statistics {
         let (n, d) = self.x.dim();
         let k = reference.len() / d;
-        let squares = layout(family).len(k, d);
-        // The sums of all chunks together stay a fraction of the data, yet there are chunks enough for
-        // many threads. A function of the shape alone: see `chunks`.
-        let count = (n * d / (10 * (k * d + squares))).clamp(4, 64);
-        let parts: Vec<Vec<f64>> = chunks(n, count)
+        let parts: Vec<Vec<f64>> = ranges(n, k, d, family)
             .into_par_iter()
             .map(|range| Chunk::new(k, d, family, reference).run(self, range, assignment))
             .collect();
-        let total = sum_in_order(parts.iter().map(Vec::as_slice));
-        let (counts, rest) = total[1..].split_at(k);
-        let (sums, squares) = rest.split_at(k * d);
-        Statistics {
-            log_likelihood: total[0],
-            counts: counts.to_vec(),
-            sums: sums.to_vec(),
-            squares: squares.to_vec(),
-        }
+        Statistics::sum(parts.iter().map(Vec::as_slice), k, d)
     }
 
     /// Σ w.
@@ -92,24 +99,26 @@ impl<F: Float> Rows<'_, F> {
 }
 
 /// The buffers of one chunk.
-struct Chunk<'a> {
+pub(super) struct Chunk<'a> {
     family: Covariance,
     reference: &'a [f64],
     k: usize,
     d: usize,
-    tile: Tile,
+    pub(super) tile: Tile,
     whitened: Vec<f64>,
-    responsibilities: Vec<f64>,
-    log_sums: Vec<f64>,
+    /// of the tile, component by component `[k, stride]`; scores until they are normalised
+    pub(super) responsibilities: Vec<f64>,
+    /// log Σₖ of each row of the tile
+    pub(super) log_sums: Vec<f64>,
     /// the rows of a tile that one component has a share of, about its reference, and the same times that share
     near: Vec<f64>,
     shared: Vec<f64>,
     /// log-likelihood, counts, sums, squares
-    total: Vec<f64>,
+    pub(super) total: Vec<f64>,
 }
 
 impl<'a> Chunk<'a> {
-    fn new(k: usize, d: usize, family: Covariance, reference: &'a [f64]) -> Self {
+    pub(super) fn new(k: usize, d: usize, family: Covariance, reference: &'a [f64]) -> Self {
         let tile = Tile::new(d);
         let stride = tile.stride();
         Chunk {
@@ -140,13 +149,15 @@ impl<'a> Chunk<'a> {
             self.tile.load(rows.x, range.clone(), rows.shift);
             match assignment {
                 Assignment::Posterior(kernel) => {
-                    kernel.scores(&self.tile, &mut self.whitened, &mut self.responsibilities);
-                    let log_sums = &mut self.log_sums[..self.tile.padded()];
-                    normalize(&mut self.responsibilities, stride, log_sums);
-                    let log_sums = log_sums.iter().take(self.tile.count());
+                    self.score(kernel);
+                    self.normalize();
+                    let log_sums = self.log_sums.iter().take(self.tile.count());
                     self.total[0] += match weights {
                         None => log_sums.sum::<f64>(),
-                        Some(weights) => log_sums.zip(weights).map(|(l, w)| l * w).sum(),
+                        // 0 times a distance that overflows is no number
+                        Some(weights) => {
+                            log_sums.zip(weights).filter(|(_, w)| **w > 0.0).map(|(l, w)| l * w).sum()
+                        }
                     };
                 }
                 Assignment::Labels(labels) => {
@@ -156,20 +167,30 @@ impl<'a> Chunk<'a> {
                         .enumerate()
                         .for_each(|(i, c)| self.responsibilities[c * stride + i] = 1.0);
                 }
-                Assignment::Shares(shares) => {
-                    let shares = shares[range.start * self.k..range.end * self.k].chunks_exact(self.k);
-                    for (i, row) in shares.enumerate() {
-                        row.iter().enumerate().for_each(|(c, r)| self.responsibilities[c * stride + i] = *r);
-                    }
-                }
             }
-            (0..self.k).for_each(|c| self.accumulate(c, weights));
+            self.accumulate(weights);
         }
         self.total
     }
 
+    /// The scores of the tile.
+    pub(super) fn score(&mut self, kernel: &Kernel) {
+        kernel.scores(&self.tile, &mut self.whitened, &mut self.responsibilities);
+    }
+
+    /// Scores to responsibilities.
+    pub(super) fn normalize(&mut self) {
+        let log_sums = &mut self.log_sums[..self.tile.padded()];
+        normalize(&mut self.responsibilities, self.tile.stride(), log_sums);
+    }
+
+    /// Adds the tile to the sums.
+    pub(super) fn accumulate(&mut self, weights: Option<&[f64]>) {
+        (0..self.k).for_each(|c| self.accumulate_component(c, weights));
+    }
+
     /// Adds the rows of the tile that component c has a share of.
-    fn accumulate(&mut self, c: usize, weights: Option<&[f64]>) {
+    fn accumulate_component(&mut self, c: usize, weights: Option<&[f64]>) {
         let (k, d, stride) = (self.k, self.d, self.tile.stride());
         let (counts, rest) = self.total[1..].split_at_mut(k);
         let (sums, squares) = rest.split_at_mut(k * d);

@@ -85,14 +85,20 @@ impl Start {
                     format!("{:?}", precisions.shape()),
                 ));
             }
-            if let Some(index) = precisions.iter().position(|v| !v.is_finite()) {
-                let value = precisions.iter().nth(index).copied().unwrap_or_default().to_string();
-                return Err(Error::Value {
+            let values: Vec<f64> = precisions.iter().copied().collect();
+            let bad = |index: usize, allowed| {
+                Err(Error::Value {
                     what: "initial precisions",
                     index,
-                    value,
-                    allowed: "finite numbers",
-                });
+                    value: values[index].to_string(),
+                    allowed,
+                })
+            };
+            if let Some(index) = values.iter().position(|v| !v.is_finite()) {
+                return bad(index, "finite numbers");
+            }
+            if let Some(index) = family.asymmetric(&values, d) {
+                return bad(index, "symmetric matrices");
             }
         }
         Ok(())

@@ -20,8 +20,9 @@ pub fn knee(x: &[f64], y: &[f64]) -> Option<usize> {
         return None;
     }
     let (rise, run) = (y[n - 1] - y[0], x[n - 1] - x[0]);
-    let scale = rise.abs();
-    // up to the common scale, the distance in the scaled plane
+    let (low, high) = y.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (v.min(l), v.max(h)));
+    let scale = high - low;
+    // up to a common factor, the distance in the scaled plane
     let below = |i: usize| (y[0] + rise * (x[i] - x[0]) / run - y[i]) / scale;
     let mut best = None;
     let mut farthest = 1e-9; // a line is straight up to rounding
@@ -76,6 +77,8 @@ mod tests {
         assert_eq!(knee(&[1.0, 2.0, 3.0], &[2.0, f64::NAN, 1.0]), None);
         assert_eq!(knee(&[1.0, 2.0, 3.0], &[2.0, 2.0, 2.0]), None);
         assert_eq!(knee(&[], &[]), None);
+        // a curve that ends where it began has a chord all the same
+        assert_eq!(knee(&[1.0, 2.0, 3.0, 4.0], &[5.0, 4.0, 1.0, 5.0]), Some(2));
         // a concave curve lies above its chord
         assert_eq!(knee(&[1.0, 2.0, 3.0], &[10.0, 9.0, 1.0]), None);
     }

@@ -175,6 +175,8 @@ impl Persist for ClusterCountModel {
         let chosen: Vec<Option<usize>> = record.read_value("chosen")?;
         record.require(names.len() == chosen.len(), "`names` and `chosen` differ in length")?;
         record.require(clusters.windows(2).all(|k| k[0] < k[1]), "`clusters` are not ascending")?;
+        let known = |k: &usize| clusters.contains(k);
+        record.require(chosen.iter().flatten().all(known), "a chosen number is not among `clusters`")?;
         let table = |name: &str| -> Result<Array2<f64>> {
             let array = record.read_array::<f64>(name)?;
             record.require(

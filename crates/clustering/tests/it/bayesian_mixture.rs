@@ -9,6 +9,7 @@ use unsup_core::contract::{self, Questions};
 use unsup_core::data::{self, synthetic};
 use unsup_core::estimator::{AnomalyScore, Fit, LogDensity, Predict, Sample};
 use unsup_core::math::Nearest;
+use unsup_core::store::Persist;
 use unsup_core::{Error, Seed};
 
 type Failure = Box<dyn std::error::Error>;
@@ -243,5 +244,25 @@ fn bad_priors_are_named() {
     assert!(matches!(flat.fit(&x), Err(Error::Shape { what: "covariance_prior", .. })));
     let singular = spec().covariance_prior(ArrayD::ones(IxDyn(&[4, 4])));
     assert!(matches!(singular.fit(&x), Err(Error::Numerical { .. })));
+    let mut skew = Array2::<f64>::eye(4);
+    skew[[0, 1]] = 0.5;
+    let skew = spec().covariance_prior(skew.into_dyn());
+    assert!(matches!(skew.fit(&x), Err(Error::Value { what: "covariance_prior", index: 1, .. })));
     assert!(matches!(BayesianGaussianMixture::new(151).fit(&x), Err(Error::TooFewRows { needed: 151, .. })));
+}
+
+#[test]
+fn a_file_whose_prior_is_out_of_range_is_refused() -> Result<(), Failure> {
+    let model = BayesianGaussianMixture::new(2).fit(&data::iris().x)?;
+    let record = model.to_record()?;
+    for bad in [
+        record.clone().value("concentration", &-1.0)?,
+        record.clone().value("prior degrees of freedom", &1.0)?,
+        record.clone().value("spec", &BayesianGaussianMixture::new(3))?,
+        record.clone().array("mean precisions", &array![1.0, 0.0]),
+    ] {
+        assert!(matches!(BayesianGaussianMixtureModel::from_record(&bad), Err(Error::File { .. })));
+    }
+    assert!(BayesianGaussianMixtureModel::from_record(&record).is_ok_and(|m| m.means() == model.means()));
+    Ok(())
 }

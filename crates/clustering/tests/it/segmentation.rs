@@ -173,6 +173,135 @@ proptest! {
     }
 }
 
+/// One iteration by its definition, site by site in the order of the colours, next to the fit's.
+#[test]
+fn an_iteration_is_its_definition() -> Result<(), Failure> {
+    // more sites than a chunk and than a tile, a mask with holes
+    let (volume, _, _) = phantom([4, 40, 33], 0.6, 8);
+    let mask = Array3::from_shape_fn(volume.dim(), |(z, y, x)| (z * 5 + y * 3 + x * 7) % 11 != 0);
+    let image = Image::volume(&volume, &mask)?;
+    let (n, k, beta) = (image.rows().nrows(), 3, 0.6);
+    let start = GaussianMixture::new(k).max_iterations(2).seed(3);
+    let mixture = start.fit(image.rows())?;
+    let site = image.paint(&ndarray::Array1::from_iter(0..n))?;
+    let mut around = vec![Vec::new(); n];
+    let mut colours = [Vec::new(), Vec::new()];
+    for ((z, y, x), &number) in site.indexed_iter().filter(|(_, s)| **s > 0) {
+        colours[(z + y + x) % 2].push(number - 1);
+        for (axis, step) in [(0, 1), (1, 1), (2, 1), (0, -1), (1, -1), (2, -1)] {
+            let mut at = [z, y, x];
+            at[axis] = at[axis].wrapping_add_signed(step);
+            around[number - 1].extend(site.get(at).filter(|&&s| s > 0).map(|s| s - 1));
+        }
+    }
+    let mut alpha: Vec<f64> = mixture.weights().iter().map(|w| w.ln()).collect();
+    let mut means = mixture.means().column(0).to_vec();
+    let mut variances: Vec<f64> = mixture.covariance_matrices().iter().copied().collect();
+    let mut shares = mixture.responsibilities(image.rows())?;
+    let mut priors = vec![0.0; k];
+    let mut objective = 0.0;
+    for iteration in 0..2 {
+        if iteration > 0 {
+            let counts = shares.sum_axis(Axis(0));
+            let x = image.rows().column(0);
+            for c in 0..k {
+                let r = shares.column(c);
+                means[c] = r.dot(&x) / counts[c];
+                let squares = x.mapv(|v| (v - means[c]).powi(2));
+                variances[c] = r.dot(&squares) / counts[c] + 1e-6;
+                alpha[c] += (counts[c] / priors[c]).ln();
+            }
+        }
+        priors.fill(0.0);
+        objective = 0.0;
+        for i in colours.iter().flatten().copied() {
+            let field = |c: usize| beta * around[i].iter().map(|&j| shares[[j, c]]).sum::<f64>();
+            let prior: Vec<f64> = (0..k).map(|c| (alpha[c] + field(c)).exp()).collect();
+            let density = |c: usize| {
+                let z = image.rows()[[i, 0]] - means[c];
+                (-0.5 * z * z / variances[c]).exp() / (std::f64::consts::TAU * variances[c]).sqrt()
+            };
+            let joint: Vec<f64> = (0..k).map(|c| prior[c] * density(c)).collect();
+            let (all, total): (f64, f64) = (prior.iter().sum(), joint.iter().sum());
+            objective += (total / all).ln();
+            for c in 0..k {
+                priors[c] += prior[c] / all;
+                shares[[i, c]] = joint[c] / total;
+            }
+        }
+    }
+    let spec = HiddenMarkovRandomField::new(k).mixture(start).coupling(beta).max_iterations(1);
+    let model = spec.fit(&image)?;
+    assert_relative_eq!(model.history().objective()[0], objective / n as f64, max_relative = 1e-10);
+    let mut order: Vec<usize> = (0..k).collect();
+    order.sort_by(|&a, &b| means[a].total_cmp(&means[b]));
+    let scale: f64 = alpha.iter().map(|a| a.exp()).sum();
+    for (c, &by_hand) in order.iter().enumerate() {
+        assert_relative_eq!(model.means()[[c, 0]], means[by_hand], epsilon = 1e-9);
+        assert_relative_eq!(model.covariance_matrices()[[c, 0, 0]], variances[by_hand], epsilon = 1e-9);
+        assert_relative_eq!(model.external_field()[c], alpha[by_hand].exp() / scale, epsilon = 1e-9);
+    }
+    Ok(())
+}
+
+#[test]
+fn one_site_lines_far_intensities_and_overwhelming_fields() -> Result<(), Failure> {
+    // a colour without sites, and sites without neighbours
+    for (values, mask) in [
+        (array![[3.0]], array![[true]]),
+        (array![[1.0, 2.0, 5.0]], array![[true, false, true]]),
+        (array![[1.0, 2.0, 5.0]], array![[false, true, false]]),
+    ] {
+        let image = Image::new(&values, &mask)?;
+        let model = HiddenMarkovRandomField::new(1).fit(&image)?;
+        assert!(model.predict(&image)?.iter().all(|&label| label == 0));
+        assert!(model.responsibilities(&image)?.iter().all(|&r| r == 1.0));
+    }
+    let (volume, mask, _) = phantom([1, 30, 30], 0.3, 5);
+    let image = Image::volume(&volume, &mask)?;
+    // a prior that underflows meets a density that underflows
+    for coupling in [1e3, 1e6, f64::MAX] {
+        match HiddenMarkovRandomField::new(3).coupling(coupling).fit(&image) {
+            Ok(model) => {
+                let responsibilities = model.responsibilities(&image)?;
+                assert!(responsibilities.rows().into_iter().all(|r| (r.sum() - 1.0).abs() < 1e-12));
+                assert!(model.external_field().iter().all(|a| a.is_finite()));
+            }
+            Err(Error::Numerical { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    // of a site infinitely far from every class the neighbours decide
+    let model = HiddenMarkovRandomField::new(3).fit(&image)?;
+    let mut far = volume.clone();
+    far[[0, 15, 15]] = 1e300;
+    let image = Image::volume(&far, &mask)?;
+    let tissue = image.paint(&model.predict(&image)?)?;
+    assert_eq!((tissue[[0, 15, 15]], tissue[[0, 15, 14]]), (3, 3));
+    // a label that has no successor
+    let labels = ndarray::Array1::from_elem(image.rows().nrows(), usize::MAX);
+    assert_eq!(image.paint(&labels)?.iter().max(), Some(&usize::MAX));
+    Ok(())
+}
+
+#[test]
+fn a_file_whose_parts_do_not_fit_is_refused() -> Result<(), Failure> {
+    let (volume, mask, _) = phantom([1, 30, 30], 0.3, 5);
+    let image = Image::volume(&volume, &mask)?;
+    let record = HiddenMarkovRandomField::new(3).fit(&image)?.to_record()?;
+    for bad in [
+        record.clone().array("shares", &array![0.5, 0.5, 0.5]),
+        record.clone().array("log weights", &array![0.0, 0.0]),
+        record.clone().array("shift", &array![0.0, 0.0]),
+        record.clone().value("spec", &HiddenMarkovRandomField::new(2))?,
+        record.clone().value("spec", &HiddenMarkovRandomField::new(3).coupling(-1.0))?,
+    ] {
+        assert!(matches!(HiddenMarkovRandomFieldModel::from_record(&bad), Err(Error::File { .. })));
+    }
+    assert!(HiddenMarkovRandomFieldModel::from_record(&record).is_ok());
+    Ok(())
+}
+
 fn saved(model: &HiddenMarkovRandomFieldModel) -> Result<Vec<u8>, Failure> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("model");

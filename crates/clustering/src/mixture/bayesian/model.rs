@@ -239,15 +239,21 @@ impl Persist for BayesianGaussianMixtureModel {
             covariances.shape() == family.shape(k, d) && covariance.len() == family.len(1, d),
             "covariances do not have the shape of their family",
         )?;
+        let (concentration, nu): (f64, f64) =
+            (record.read_value("concentration")?, record.read_value("prior degrees of freedom")?);
+        record.require(
+            spec.components == k && spec.mean_precision > 0.0 && concentration > 0.0 && nu > d as f64 - 1.0,
+            "the prior is not that of the model",
+        )?;
         let log_det = Prior::log_det(family, &covariance, d);
         record.require(log_det.is_ok(), "the prior's covariance is not positive definite")?;
         let prior = Prior {
             family,
             weights: spec.weight_prior,
-            concentration: record.read_value("concentration")?,
+            concentration,
             mean_precision: spec.mean_precision,
             mean,
-            degrees_of_freedom: record.read_value("prior degrees of freedom")?,
+            degrees_of_freedom: nu,
             covariance,
             log_det: log_det.unwrap_or_default(),
             floor: spec.covariance_floor,

@@ -82,6 +82,10 @@ impl BayesianGaussianMixture {
                 return Err(Error::shape("covariance_prior", format!("{shape:?}"), found));
             }
             let covariance: Vec<f64> = given.iter().copied().collect();
+            if let Some(index) = family.asymmetric(&covariance, d) {
+                let (value, allowed) = (covariance[index].to_string(), "a symmetric matrix");
+                return Err(Error::Value { what: "covariance_prior", index, value, allowed });
+            }
             let log_det = Prior::log_det(family, &covariance, d).map_err(singular)?;
             (covariance, log_det)
         } else {

@@ -2,9 +2,9 @@
 
 use super::field::Field;
 use super::image::Image;
+use super::update::Potts;
 use super::{HiddenMarkovRandomField, HiddenMarkovRandomFieldModel, METHOD};
-use crate::mixture::em::Parameters;
-use crate::mixture::pass::{Assignment, Rows};
+use crate::mixture::em::{Estimate, Parameters};
 use std::ops::ControlFlow;
 use unsup_core::estimator::Fit;
 use unsup_core::math::Nearest;
@@ -28,7 +28,7 @@ fn ascending(parameters: &Parameters, alpha: &[f64], floor: f64) -> Result<(Para
 }
 
 impl HiddenMarkovRandomField {
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let not_negative = |v: f64| v.is_finite() && v >= 0.0;
         if !not_negative(self.coupling) {
             return Err(Error::parameter("coupling", self.coupling, "a finite number, at least 0"));
@@ -58,9 +58,7 @@ impl<F: Nearest> Fit<Image<F>> for HiddenMarkovRandomField {
     ) -> Result<HiddenMarkovRandomFieldModel> {
         self.check()?;
         let mixture = self.mixture.fit_observed(image.rows(), &mut Silent)?;
-        let shift = mixture.shift();
-        let rows = Rows { x: image.rows(), weights: None, shift };
-        let (family, floor) = (self.mixture.covariance, self.mixture.covariance_floor);
+        let (shift, floor) = (mixture.shift(), self.mixture.covariance_floor);
         let mut parameters = mixture.parameters().clone();
         let mut alpha: Vec<f64> = parameters.weights.iter().map(|w| w.ln()).collect();
 
@@ -68,21 +66,19 @@ impl<F: Nearest> Fit<Image<F>> for HiddenMarkovRandomField {
         let n = image.rows().nrows() as f64;
         let mut history = History::new();
         let mut field = Field::alone(image, shift, &parameters, &alpha);
-        let mut sweep = field.sweep(&alpha, self.coupling);
+        let mut sweep = field.sweep(&Potts::new(&parameters, &alpha, self.coupling));
         for iteration in 1..=self.max_iterations {
             // M step
-            let shares = Assignment::Shares(&field.responsibilities);
-            let statistics = rows.pass(shares, family, &parameters.means);
-            parameters = Parameters::of(&statistics, family, &parameters.means, floor)
-                .map_err(|c| c.error(METHOD, iteration))?;
-            for ((a, count), prior) in alpha.iter_mut().zip(&sweep.counts).zip(&sweep.priors) {
-                *a += (count / prior).ln();
+            parameters =
+                parameters.maximization(&sweep.statistics).map_err(|c| c.error(METHOD, iteration))?;
+            for ((a, count), prior) in alpha.iter_mut().zip(&sweep.statistics.counts).zip(&sweep.priors) {
+                // a prior may underflow where densities speak against it by more than e^700
+                *a += (count / prior.max(f64::MIN_POSITIVE)).ln();
             }
-            // E step
-            field.measure(shift, &parameters);
-            let before = sweep.log_likelihood;
-            sweep = field.sweep(&alpha, self.coupling);
-            let objective = sweep.log_likelihood / n;
+            // E step, and the sums of the next M step
+            let before = sweep.statistics.log_likelihood;
+            sweep = field.sweep(&Potts::new(&parameters, &alpha, self.coupling));
+            let objective = sweep.statistics.log_likelihood / n;
             history.record(objective, &[]);
             let event = Event::Progress { task: METHOD, done: iteration, objective, terms: &[] };
             if observer.observe(&event) == ControlFlow::Break(()) {

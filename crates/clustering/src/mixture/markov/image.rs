@@ -1,10 +1,8 @@
 //! The sites of an image or a volume, and who is next to whom.
 
 use ndarray::{Array2, Array3, ArrayRef1, ArrayRef2, ArrayRef3, ArrayRef4, Axis};
+use rayon::prelude::*;
 use unsup_core::{Error, Float, Result, validate};
-
-/// No neighbour: outside the image or the mask.
-pub(super) const NONE: u32 = u32::MAX;
 
 /// The sites of an image or a volume that lie inside a mask, one row of intensities each.
 ///
@@ -21,7 +19,8 @@ pub struct Image<F> {
     /// where each site is: those whose coordinates have an even sum, then the others
     positions: Vec<usize>,
     pub(super) even: usize,
-    /// by the number of the site
+    /// by the number of the site: the rows of its neighbours in a table of the even sites, one row for all neighbours that are
+    /// missing (outside the image or the mask), and the odd sites
     pub(super) neighbours: Vec<[u32; 6]>,
     rows: Array2<F>,
 }
@@ -31,7 +30,7 @@ impl<F: Float> Image<F> {
     ///
     /// # Errors
     /// [`Error::Shape`] when the shapes differ, [`Error::Empty`] when nothing lies inside, [`Error::NonFinite`] for an intensity
-    /// inside that is not finite (its row is the number of the site), [`Error::Parameter`] for 2³² sites or more.
+    /// inside that is not finite (its row is the number of the site), [`Error::Parameter`] for 2³² − 1 sites or more.
     pub fn new(image: &ArrayRef2<F>, mask: &ArrayRef2<bool>) -> Result<Self> {
         Self::volume(&image.view().insert_axis(Axis(0)), &mask.view().insert_axis(Axis(0)))
     }
@@ -59,8 +58,8 @@ impl<F: Float> Image<F> {
         if inside.is_empty() || channels == 0 {
             return Err(Error::Empty { what: "the inside of the mask", shape: mask.shape().to_vec() });
         }
-        if inside.len() >= NONE as usize {
-            return Err(Error::parameter("mask", inside.len(), "fewer than 2³² sites"));
+        if inside.len() >= u32::MAX as usize {
+            return Err(Error::parameter("mask", inside.len(), "fewer than 2³² − 1 sites"));
         }
         let (mut positions, odd): (Vec<usize>, Vec<usize>) =
             inside.into_iter().partition(|&at| place(at, shape).iter().sum::<usize>().is_multiple_of(2));
@@ -71,7 +70,7 @@ impl<F: Float> Image<F> {
             volumes[[channel, z, y, x]]
         });
         validate::table(&rows, "image")?;
-        Ok(Image { neighbours: neighbours(&positions, shape), shape, positions, even, rows })
+        Ok(Image { neighbours: neighbours(&positions, even, shape), shape, positions, even, rows })
     }
 
     /// One row of intensities a site. `[sites, channels]`
@@ -92,7 +91,7 @@ impl<F: Float> Image<F> {
         }
         let mut painted = Array3::zeros(self.shape);
         for (&at, label) in self.positions.iter().zip(labels) {
-            painted[place(at, self.shape)] = label + 1;
+            painted[place(at, self.shape)] = label.saturating_add(1);
         }
         Ok(painted)
     }
@@ -103,22 +102,23 @@ fn place(at: usize, [_, height, width]: [usize; 3]) -> [usize; 3] {
     [at / (height * width), at / width % height, at % width]
 }
 
-fn neighbours(positions: &[usize], shape: [usize; 3]) -> Vec<[u32; 6]> {
-    let mut site = vec![NONE; shape.iter().product()];
-    positions.iter().enumerate().for_each(|(i, &at)| site[at] = i as u32);
+fn neighbours(positions: &[usize], even: usize, shape: [usize; 3]) -> Vec<[u32; 6]> {
+    let missing = even as u32;
+    let mut row = vec![missing; shape.iter().product()];
+    positions.iter().enumerate().for_each(|(i, &at)| row[at] = (i + usize::from(i >= even)) as u32);
     let steps = [shape[1] * shape[2], shape[2], 1];
     let around = |&at: &usize| {
         let here = place(at, shape);
         std::array::from_fn(|side| {
             let (axis, forward) = (side / 2, side % 2 == 1);
             match forward {
-                true if here[axis] + 1 < shape[axis] => site[at + steps[axis]],
-                false if here[axis] > 0 => site[at - steps[axis]],
-                _ => NONE,
+                true if here[axis] + 1 < shape[axis] => row[at + steps[axis]],
+                false if here[axis] > 0 => row[at - steps[axis]],
+                _ => missing,
             }
         })
     };
-    positions.iter().map(around).collect()
+    positions.par_iter().map(around).collect()
 }
 
 #[cfg(test)]
@@ -133,12 +133,13 @@ mod tests {
         let place = |site: usize| place(image.positions[site], image.shape);
         let mut pairs = 0;
         for (i, around) in image.neighbours.iter().enumerate() {
-            for &j in around.iter().filter(|&&j| j != NONE) {
-                let j = j as usize;
+            for row in around.iter().map(|&row| row as usize).filter(|&row| row != image.even) {
+                let j = row - usize::from(row > image.even);
                 let apart: usize = place(i).iter().zip(place(j)).map(|(&a, b)| a.abs_diff(b)).sum();
                 assert_eq!(apart, 1);
                 assert_ne!(i < image.even, j < image.even);
-                assert!(image.neighbours[j].contains(&(i as u32)));
+                let back = i + usize::from(i >= image.even);
+                assert!(image.neighbours[j].contains(&(back as u32)));
                 pairs += 1;
             }
         }

@@ -15,7 +15,7 @@
 //! the bias field first). β is the user's choice: near the critical value of the Potts field (1.0 for three classes in a slice, 0.5 or so in a
 //! volume) whole regions flip.
 //!
-//! Cost of an iteration, n sites: that of the mixture, and n·k·(neighbours + 2 exponentials). Memory: two tables n × k, and six
+//! Cost of an iteration, n sites: that of the mixture, and n·k·(neighbours + an exponential). Memory: one table n × k, and six
 //! neighbours a site.
 //!
 //! Sources: Zhang, Brady & Smith, *Segmentation of brain MR images through a hidden Markov random field model and the
@@ -28,6 +28,8 @@ mod field;
 mod fit;
 mod image;
 mod model;
+mod settle;
+mod update;
 
 pub use image::Image;
 pub use model::HiddenMarkovRandomFieldModel;

@@ -1,19 +1,17 @@
 //! The field that EM found, and the segmentations it makes.
 
-use super::field::{Field, softmax};
+use super::field::Field;
 use super::image::Image;
+use super::update::Potts;
 use super::{HiddenMarkovRandomField, METHOD};
 use crate::mixture::em::Parameters;
+use crate::mixture::model::is_distribution;
 use ndarray::{Array1, Array2, Array3};
 use unsup_core::estimator::Predict;
 use unsup_core::math::Nearest;
 use unsup_core::observe::History;
 use unsup_core::store::{Persist, Record};
 use unsup_core::{Result, validate};
-
-/// The mean field has settled when no responsibility changes by more than this.
-const SETTLED: f64 = 1e-4;
-const MOST_SWEEPS: usize = 200;
 
 /// What [`HiddenMarkovRandomField`] learned, in `f64` whatever the data's type; see the [module](super). Classes
 /// are in the order of their means in the first channel.
@@ -36,8 +34,10 @@ impl HiddenMarkovRandomFieldModel {
         mut alpha: Vec<f64>,
         history: History,
     ) -> Self {
-        softmax(&mut alpha);
-        alpha.iter_mut().for_each(|a| *a = a.ln());
+        // so that the exponentials have a sum of 1
+        let highest = alpha.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let log_sum = highest + alpha.iter().map(|a| (a - highest).exp()).sum::<f64>().ln();
+        alpha.iter_mut().for_each(|a| *a -= log_sum);
         let (k, d) = (alpha.len(), shift.len());
         let means = Array2::from_shape_fn((k, d), |(c, j)| parameters.means[c * d + j] + shift[j]);
         HiddenMarkovRandomFieldModel { spec, shift, parameters, alpha, means, history }
@@ -82,13 +82,9 @@ impl HiddenMarkovRandomFieldModel {
     pub fn responsibilities<F: Nearest>(&self, image: &Image<F>) -> Result<Array2<f64>> {
         validate::width(image.rows(), self.shift.len(), "image")?;
         let mut field = Field::alone(image, &self.shift, &self.parameters, &self.alpha);
-        for _ in 0..MOST_SWEEPS {
-            if field.sweep(&self.alpha, self.spec.coupling).change <= SETTLED {
-                break;
-            }
-        }
+        field.settle(&Potts::new(&self.parameters, &self.alpha, self.spec.coupling));
         let shape = (image.rows().nrows(), self.alpha.len());
-        Ok(Array2::from_shape_vec(shape, field.responsibilities).unwrap_or_default())
+        Ok(Array2::from_shape_vec(shape, field.into_responsibilities()).unwrap_or_default())
     }
 }
 
@@ -133,7 +129,11 @@ impl Persist for HiddenMarkovRandomFieldModel {
         record.require(k * d > 0, "`centred means` is empty")?;
         record.require(d == shift.len(), "`centred means` and `shift` differ in width")?;
         record.require(k == alpha.len() && k == shares.len(), "weights and means differ in number")?;
-        record.require(shares.iter().all(|&w| w > 0.0), "a share is not positive")?;
+        record.require(is_distribution(&shares.view()), "`shares` are not positive with a sum of 1")?;
+        record.require(
+            spec.mixture.components == k && spec.check().is_ok(),
+            "the spec is not that of the model",
+        )?;
         let family = spec.mixture.covariance;
         record.require(
             covariances.shape() == family.shape(k, d),

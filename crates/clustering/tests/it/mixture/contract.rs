@@ -107,6 +107,26 @@ fn a_file_whose_parts_do_not_fit_is_refused() -> Result<(), Failure> {
     assert!(matches!(GaussianMixtureModel::from_record(&bad), Err(Error::File { .. })));
     let bad = record.clone().array("shift", &array![0.0]);
     assert!(matches!(GaussianMixtureModel::from_record(&bad), Err(Error::File { .. })));
+    let bad = record.clone().array("weights", &array![0.5, 0.7]);
+    assert!(matches!(GaussianMixtureModel::from_record(&bad), Err(Error::File { .. })));
+    for batches in [0, usize::MAX] {
+        let bad = record.clone().value("batches", &batches)?;
+        assert!(matches!(GaussianMixtureModel::from_record(&bad), Err(Error::File { .. })));
+    }
+    for spec in [GaussianMixture::new(3), GaussianMixture::new(2).step_exponent(-2.0)] {
+        let bad = record.clone().value("spec", &spec)?;
+        assert!(matches!(GaussianMixtureModel::from_record(&bad), Err(Error::File { .. })));
+    }
     assert!(GaussianMixtureModel::from_record(&record).is_ok_and(|m| m.means() == model.means()));
     Ok(())
+}
+
+#[test]
+fn given_precisions_must_be_symmetric() {
+    let x = groups(60, 2, 16);
+    let precisions = array![[[2.0, 0.1], [0.9, 2.0]], [[2.0, 0.0], [0.0, 2.0]]].into_dyn();
+    let start =
+        Start::Given { means: x.slice(s![..2, ..]).to_owned(), weights: None, precisions: Some(precisions) };
+    let fit = GaussianMixture::new(2).start(start).fit(&x);
+    assert!(matches!(fit, Err(Error::Value { what: "initial precisions", index: 1, .. })));
 }

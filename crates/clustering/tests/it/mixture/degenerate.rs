@@ -1,13 +1,13 @@
 //! Collapses, equal rows, numbers at the ends of their range, and the restarts that pass over a collapse.
 
 use super::{FAMILIES, Failure, groups};
-use approx::assert_abs_diff_eq;
-use ndarray::{Array1, Array2, array};
+use approx::{assert_abs_diff_eq, assert_relative_eq};
+use ndarray::{Array1, Array2, Axis, array, concatenate, s};
 use unsup_clustering::mixture::Start;
 use unsup_clustering::{Covariance, GaussianMixture};
 use unsup_core::Error;
 use unsup_core::estimator::{Fit, LogDensity};
-use unsup_core::observe::Event;
+use unsup_core::observe::{Event, Silent};
 
 // (23)
 #[test]
@@ -118,5 +118,45 @@ fn the_best_restart_is_kept_and_collapsed_ones_are_passed_over() -> Result<(), F
     assert!(single.contains(&true) && single.contains(&false), "{single:?}");
     let model = spec.restarts(20).fit(&repeated)?;
     assert_abs_diff_eq!(*model.weights(), Array1::from_elem(3, 1.0 / 3.0), epsilon = 1e-12);
+    Ok(())
+}
+
+// rows of weight 0 may hold anything finite: what they are far from must not take the digits of the others
+#[test]
+fn rows_of_weight_zero_change_no_bit_wherever_they_are_and_the_unit_of_weights_nothing() -> Result<(), Failure>
+{
+    let x = groups(90, 2, 15);
+    let weights = Array1::from_shape_fn(90, |i| 0.5 + (i % 4) as f64);
+    for family in FAMILIES {
+        let spec = GaussianMixture::new(3).covariance(family).tolerance(0.0).max_iterations(20).seed(3);
+        let alone = spec.fit_weighted(&x, &weights, &mut Silent)?;
+        for garbage in [1e30, 1e200] {
+            let rows = Array2::from_elem((10, 2), garbage);
+            let all = concatenate(Axis(0), &[rows.view(), x.view()])?;
+            let zeros = concatenate(Axis(0), &[Array1::zeros(10).view(), weights.view()])?;
+            let model = spec.fit_weighted(&all, &zeros, &mut Silent)?;
+            assert_eq!((model.means(), model.covariances()), (alone.means(), alone.covariances()));
+            assert_eq!(model.lower_bound(), alone.lower_bound());
+        }
+        let start = Start::Given { means: x.slice(s![..3, ..]).to_owned(), weights: None, precisions: None };
+        let spec = spec.start(start);
+        let plain = spec.fit_weighted(&x, &weights, &mut Silent)?;
+        for exponent in [-1070, -600, 600, 1000] {
+            // by halves: 2^−1070 is no normal number
+            let unit = 2_f64.powi(exponent / 2) * 2_f64.powi(exponent - exponent / 2);
+            let model = spec.fit_weighted(&x, &(&weights * unit), &mut Silent)?;
+            assert_abs_diff_eq!(*model.means(), *plain.means(), epsilon = 1e-12);
+            assert_abs_diff_eq!(*model.covariances(), *plain.covariances(), epsilon = 1e-12);
+            assert_relative_eq!(model.lower_bound(), plain.lower_bound(), max_relative = 1e-12);
+        }
+    }
+    let mut bad = x.clone();
+    bad[[40, 1]] = f64::NAN;
+    let mut weights = weights;
+    weights.slice_mut(s![..50]).fill(0.0);
+    let nan = GaussianMixture::new(1).fit_weighted(&bad, &weights, &mut Silent);
+    assert!(matches!(nan, Err(Error::NonFinite { row: 40, column: 1, .. })));
+    let few = GaussianMixture::new(41).fit_weighted(&x, &weights, &mut Silent);
+    assert!(matches!(few, Err(Error::TooFewRows { needed: 41, found: 40, .. })));
     Ok(())
 }
