@@ -146,30 +146,47 @@ fn responsibilities_solve_the_mean_field_equations() -> Result<(), Failure> {
     Ok(())
 }
 
+/// How many neighbours of a segmentation differ.
+fn edges(image: &Image<f64>, model: &HiddenMarkovRandomFieldModel) -> Result<usize, Failure> {
+    let painted = image.paint(&model.predict(image)?)?;
+    let along = |axis: usize| {
+        let pairs = painted.axis_windows(Axis(axis), 2).into_iter();
+        let differ = |a: &usize, b: &usize| usize::from(*a > 0 && *b > 0 && a != b);
+        pairs
+            .map(|pair| {
+                let (one, next) = (pair.index_axis(Axis(axis), 0), pair.index_axis(Axis(axis), 1));
+                one.iter().zip(next).map(|(a, b)| differ(a, b)).sum::<usize>()
+            })
+            .sum::<usize>()
+    };
+    Ok(along(1) + along(2))
+}
+
+// of many images together: a field may well move a border by a site, and parameters with it
+#[test]
+fn a_stronger_field_is_smoother() -> Result<(), Failure> {
+    let mut found = [0; 3];
+    for seed in 0..8 {
+        let (volume, mask, _) = phantom([1, 20, 17], 0.7, seed);
+        let image = Image::volume(&volume, &mask)?;
+        for (edges_of, coupling) in found.iter_mut().zip([0.0, 0.4, 0.8]) {
+            let model = HiddenMarkovRandomField::new(2).coupling(coupling).max_iterations(1).fit(&image)?;
+            *edges_of += edges(&image, &model)?;
+        }
+    }
+    assert!(5 * found[1] < 4 * found[0] && 5 * found[2] < 4 * found[1], "{found:?}");
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn responsibilities_add_up_and_a_stronger_field_is_never_rougher(
-        height in 6_usize..14, width in 6_usize..14, seed: u64,
-    ) {
+    fn responsibilities_add_up(height in 6_usize..14, width in 6_usize..14, coupling in 0.0..2.0, seed: u64) {
         let (volume, mask, _) = phantom([1, height, width], 0.7, seed);
         let image = Image::volume(&volume, &mask)?;
-        let edges = |coupling: f64| -> Result<usize, Error> {
-            let spec = HiddenMarkovRandomField::new(2).coupling(coupling).max_iterations(1);
-            let model = spec.fit(&image)?;
-            let responsibilities = model.responsibilities(&image)?;
-            assert!(responsibilities.rows().into_iter().all(|r| (r.sum() - 1.0).abs() < 1e-12));
-            let painted = image.paint(&model.predict(&image)?)?;
-            let differ = |a: usize, b: usize| usize::from(a > 0 && b > 0 && a != b);
-            let rows = painted.axis_windows(Axis(1), 2).into_iter().flat_map(|w| {
-                w.index_axis(Axis(1), 0).iter().zip(w.index_axis(Axis(1), 1)).map(|(a, b)| differ(*a, *b)).collect::<Vec<_>>()
-            }).sum::<usize>();
-            let columns = painted.axis_windows(Axis(2), 2).into_iter().flat_map(|w| {
-                w.index_axis(Axis(2), 0).iter().zip(w.index_axis(Axis(2), 1)).map(|(a, b)| differ(*a, *b)).collect::<Vec<_>>()
-            }).sum::<usize>();
-            Ok(rows + columns)
-        };
-        prop_assert!(edges(0.8)? <= edges(0.0)?);
+        let model = HiddenMarkovRandomField::new(2).coupling(coupling).max_iterations(1).fit(&image)?;
+        let responsibilities = model.responsibilities(&image)?;
+        prop_assert!(responsibilities.rows().into_iter().all(|r| (r.sum() - 1.0).abs() < 1e-12));
     }
 }
 
