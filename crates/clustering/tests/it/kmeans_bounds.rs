@@ -45,7 +45,8 @@ proptest! {
 
     #[test]
     fn every_algorithm_gives_lloyds_bits(
-        n in 50usize..1500,
+        // a quarter of the rows weighs nothing: of 60, 45 count
+        n in 60usize..1500,
         d in 1usize..20,
         k in 1usize..45,
         grid in prop::sample::select(vec![0.0, 0.5, 2.0]),

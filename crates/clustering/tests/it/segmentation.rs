@@ -182,15 +182,46 @@ fn a_stronger_field_is_smoother() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Σ rᵢ·rⱼ over the neighbouring sites of a slice: how many pairs are of one class, in expectation.
+fn agreement(image: &Image<f64>, responsibilities: &Array2<f64>) -> Result<f64, Error> {
+    let site = image.paint(&ndarray::Array1::from_iter(0..responsibilities.nrows()))?;
+    let mut sum = 0.0;
+    for axis in [Axis(1), Axis(2)] {
+        for pair in site.axis_windows(axis, 2) {
+            for (&a, &b) in pair.index_axis(axis, 0).iter().zip(pair.index_axis(axis, 1)) {
+                // 0 outside, 1 the first site
+                if a > 0 && b > 0 {
+                    sum += responsibilities.row(a - 1).dot(&responsibilities.row(b - 1));
+                }
+            }
+        }
+    }
+    Ok(sum)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+
+    // Of the same classes. (Of classes learned anew under each coupling it need not hold, nor of labels.) The mean field starts from the sites
+    // alone, which have the least free energy without a coupling, and no update lowers β·agreement minus that energy
     #[test]
-    fn responsibilities_add_up(height in 6_usize..14, width in 6_usize..14, coupling in 0.0..2.0, seed: u64) {
+    fn responsibilities_add_up_and_neighbours_never_agree_less_under_a_field(
+        height in 6_usize..14, width in 6_usize..14, seed: u64,
+    ) {
         let (volume, mask, _) = phantom([1, height, width], 0.7, seed);
         let image = Image::volume(&volume, &mask)?;
-        let model = HiddenMarkovRandomField::new(2).coupling(coupling).max_iterations(1).fit(&image)?;
-        let responsibilities = model.responsibilities(&image)?;
-        prop_assert!(responsibilities.rows().into_iter().all(|r| (r.sum() - 1.0).abs() < 1e-12));
+        let model = HiddenMarkovRandomField::new(2).coupling(0.8).max_iterations(1).fit(&image)?;
+        let under = |coupling: f64| -> Result<f64, Error> {
+            let spec = model.spec().clone().coupling(coupling);
+            let record = model.to_record()?.value("spec", &spec)?;
+            let responsibilities = HiddenMarkovRandomFieldModel::from_record(&record)?.responsibilities(&image)?;
+            assert!(responsibilities.rows().into_iter().all(|r| (r.sum() - 1.0).abs() < 1e-12));
+            agreement(&image, &responsibilities)
+        };
+        let alone = under(0.0)?;
+        for coupling in [0.1, 0.8, 3.0] {
+            prop_assert!(under(coupling)? >= alone - 1e-9, "{} {}", under(coupling)?, alone);
+        }
     }
 }
 
