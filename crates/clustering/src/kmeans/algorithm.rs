@@ -99,7 +99,23 @@ impl Plan {
             + self.rows * FETCH / 4.0;
         if bounded > self.rows * (self.search + fetch) {
             self.wait = self.penalty;
-            self.penalty *= 2;
+            // an algorithm that was asked for meets as many disappointments as there are iterations
+            self.penalty = self.penalty.saturating_mul(2);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disappointments_without_number_cost_no_more_than_all_passes() {
+        let mut plan = Plan::new(Algorithm::Hamerly, 1000, 1, 24);
+        for _ in 0..300 {
+            plan.learn(Touched { stale: 0, suspects: 0, doubtful: 1000, summed: 1000 });
+            assert!(plan.bounded(0));
+        }
+        assert_eq!(plan.penalty, usize::MAX);
     }
 }
