@@ -91,13 +91,14 @@ impl<F: Nearest> Candidates<F> {
     }
 
     /// Writes whether the score x·c − ½‖c‖² of any candidate exceeds a row's threshold, for some rows of a table that holds
-    /// rows as wide as a candidate, one after the other. Half the work of the distances, and less exact: a candidate at
-    /// squared distance D² from x scores ½(‖x‖² − D²), but for rounding.
-    ///
-    /// # Panics
-    /// When a row is not in the table.
+    /// rows as wide as a candidate, one after the other: as many as all slices hold, up to the first that is not in the table.
+    /// Half the work of the distances, and less exact: a candidate at squared distance D² from x scores ½(‖x‖² − D²), but for
+    /// rounding.
     pub fn exceed(&self, table: &[F], rows: &[usize], thresholds: &[F], exceeds: &mut [bool]) {
-        F::exceed(self, table, rows, thresholds, exceeds);
+        let held = table.len() / self.width;
+        let inside = rows.iter().take_while(|&&row| row < held).count();
+        let n = inside.min(thresholds.len()).min(exceeds.len());
+        F::exceed(self, table, &rows[..n], &thresholds[..n], &mut exceeds[..n]);
     }
 
     /// The number of candidates rounded up to whole blocks.
@@ -133,3 +134,9 @@ macro_rules! kernels {
 
 kernels!(f32, single);
 kernels!(f64, double);
+
+/// Normal numbers for the tests of the kernels.
+#[cfg(test)]
+pub(super) fn drawn<F: Nearest>(seed: u64, name: &str, len: usize) -> Vec<F> {
+    crate::Seed::new(seed).named(name).normals(len).into_iter().map(F::of).collect()
+}

@@ -102,14 +102,12 @@ pub(super) mod double {
 
 #[cfg(test)]
 mod tests {
+    use super::super::candidates::drawn;
     use super::super::{Candidates, Nearest};
-    use crate::Seed;
     use proptest::prelude::*;
 
     fn check<F: Nearest>(n: usize, k: usize, d: usize, seed: u64) {
-        let draw = |name: &str, len: usize| -> Vec<F> {
-            Seed::new(seed).named(name).normals(len).into_iter().map(F::of).collect()
-        };
+        let draw = |name: &str, len: usize| drawn::<F>(seed, name, len);
         let (rows, points) = (draw("rows", n * d), draw("points", k * d));
         let candidates = Candidates::pack(&points, d);
         let mut distances = vec![F::nan(); n * candidates.padded()];

@@ -84,14 +84,12 @@ pub(super) mod double {
 
 #[cfg(test)]
 mod tests {
+    use super::super::candidates::drawn;
     use super::super::{Candidates, Nearest};
-    use crate::Seed;
     use proptest::prelude::*;
 
     fn check<F: Nearest>(n: usize, k: usize, d: usize, seed: u64) {
-        let draw = |name: &str, len: usize| -> Vec<F> {
-            Seed::new(seed).named(name).normals(len).into_iter().map(F::of).collect()
-        };
+        let draw = |name: &str, len: usize| drawn::<F>(seed, name, len);
         let (table, points) = (draw("rows", n * d), draw("points", k * d));
         let candidates = Candidates::pack(&points, d);
         let rows: Vec<usize> = (0..n).rev().step_by(2).collect();
@@ -121,5 +119,13 @@ mod tests {
             check::<f32>(n, k, d, seed);
             check::<f64>(n, k, d, seed);
         }
+    }
+
+    #[test]
+    fn a_row_that_is_not_in_the_table_ends_the_list() {
+        let candidates = Candidates::pack(&[1.0_f32, 0.0], 2);
+        let (table, mut exceeds) = ([2.0, 0.0, 3.0, 0.0, 9.0], [false; 4]);
+        candidates.exceed(&table, &[1, 0, 2, 1], &[0.0; 4], &mut exceeds);
+        assert_eq!(exceeds, [true, true, false, false]);
     }
 }

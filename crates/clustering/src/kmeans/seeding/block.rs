@@ -59,22 +59,22 @@ impl<F: Nearest> Block<F> {
     }
 }
 
-/// Some rows of a table as slices, copied where they do not lie in one piece.
-struct Rows<'a, F, const R: usize> {
+/// Four rows of a table as slices, copied where they do not lie in one piece.
+struct Four<'a, F> {
     x: &'a ArrayRef2<F>,
-    copies: [Vec<F>; R],
+    copies: [Vec<F>; FOUR],
 }
 
-impl<'a, F: Nearest, const R: usize> Rows<'a, F, R> {
+impl<'a, F: Nearest> Four<'a, F> {
     fn new(x: &'a ArrayRef2<F>) -> Self {
-        Rows { x, copies: std::array::from_fn(|_| Vec::new()) }
+        Four { x, copies: Default::default() }
     }
 
-    /// The rows `first + r`, r from the list, its last one repeated where there are fewer than R.
+    /// The rows `first + r`, r from the list, its last one repeated where there are fewer than four.
     #[inline(always)]
-    fn get(&mut self, first: usize, list: &[usize]) -> [&[F]; R] {
+    fn get(&mut self, first: usize, list: &[usize]) -> [&[F]; FOUR] {
         let d = self.x.ncols();
-        let at: [usize; R] = std::array::from_fn(|r| first + list[r.min(list.len() - 1)]);
+        let at: [usize; FOUR] = std::array::from_fn(|r| first + list[r.min(list.len() - 1)]);
         if let Some(values) = self.x.as_slice() {
             return std::array::from_fn(|r| &values[at[r] * d..][..d]);
         }
@@ -99,7 +99,7 @@ impl<F: Nearest> WithSimd for FromFirst<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let (mut fours, mut fresh) = (Rows::<F, FOUR>::new(self.x), [F::zero(); FOUR * LANES]);
+        let (mut fours, mut fresh) = (Four::new(self.x), [F::zero(); FOUR * LANES]);
         for (t, distances) in self.block.distances.chunks_mut(FOUR).enumerate() {
             let rows = fours.get(self.block.rows.start + t * FOUR, &[0, 1, 2, 3][..distances.len()]);
             self.seed.measure(rows, &mut fresh);
@@ -171,7 +171,7 @@ impl<F: Nearest> WithSimd for Try<'_, F> {
         nearer.clear();
         kept.clear();
         let mut gains = vec![[0.0; LANES]; padded / LANES];
-        let mut fours = Rows::<F, FOUR>::new(x);
+        let mut fours = Four::new(x);
         let (mut fresh, mut picked) = (vec![F::zero(); FOUR * padded], [0; ROW_TILE]);
         let (mut at_row, mut thresholds, mut exceeds) =
             ([0; ROW_TILE], [F::zero(); ROW_TILE], [false; ROW_TILE]);
