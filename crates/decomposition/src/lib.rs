@@ -2,7 +2,7 @@
 //!
 //! | method | spec | when |
 //! | --- | --- | --- |
-//! | [principal component analysis](pca) | [`Pca`] | linear structure, compression, decorrelation, a first look |
+//! | [principal component analysis](linear::pca) | [`Pca`] | linear structure, compression, decorrelation, a first look |
 //!
 //! Every spec implements [`Fit`], every model [`Transform`] and, where the code can be decoded,
 //! [`InverseTransform`].
@@ -23,6 +23,7 @@
 //! [`Transform`]: unsup_core::estimator::Transform
 //! [`InverseTransform`]: unsup_core::estimator::InverseTransform
 
-pub mod pca;
+pub mod linear;
 
-pub use pca::{Components, Pca, PcaModel, Route};
+pub use linear::pca;
+pub use linear::pca::{Components, Pca, PcaModel, Route};
