@@ -89,12 +89,12 @@ impl WithSimd for Scores<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Scores { kernel, tile, whitened, scores } = self;
         let (d, stride, used) = (kernel.d, tile.stride(), tile.padded());
-        scores.fill(0.0);
         match &kernel.form {
             Form::Full(triangles) => {
                 for (c, triangle) in triangles.iter().enumerate() {
                     let centre = &kernel.centres[c * d..][..d];
                     let squares = &mut scores[c * stride..][..used];
+                    squares.fill(0.0);
                     for (b, block) in triangle.0.iter().enumerate() {
                         let centre = &centre[b * BLOCK..];
                         for r in (0..used).step_by(2 * S::F64_LANES) {
@@ -119,18 +119,15 @@ impl WithSimd for Scores<'_> {
                         }
                     }
                 }
-                for (c, squares) in scores.chunks_exact_mut(stride).enumerate() {
-                    for (j, column) in whitened.chunks_exact(stride).take(d).enumerate() {
-                        add_squares(&mut squares[..used], &column[..used], kernel.centres[c * d + j], 1.0);
-                    }
+                for (squares, centre) in scores.chunks_exact_mut(stride).zip(kernel.centres.chunks_exact(d)) {
+                    distances(simd, &mut squares[..used], whitened, stride, centre.iter().map(|&c| (c, 1.0)));
                 }
             }
             Form::Scaled(scales) => {
-                for (c, squares) in scores.chunks_exact_mut(stride).enumerate() {
-                    for (j, column) in tile.columns().chunks_exact(stride).enumerate() {
-                        let at = c * d + j;
-                        add_squares(&mut squares[..used], &column[..used], kernel.centres[at], scales[at]);
-                    }
+                let components = kernel.centres.chunks_exact(d).zip(scales.chunks_exact(d));
+                for (squares, (centre, scales)) in scores.chunks_exact_mut(stride).zip(components) {
+                    let centre = centre.iter().copied().zip(scales.iter().copied());
+                    distances(simd, &mut squares[..used], tile.columns(), stride, centre);
                 }
             }
         }
@@ -166,10 +163,27 @@ fn apply<S: Simd>(
     sums
 }
 
+/// Σ ((x − centre)·scale)² over the columns, for four registers of rows at a time. `centre`: centres and scales.
 #[inline(always)]
-fn add_squares(squares: &mut [f64], column: &[f64], centre: f64, scale: f64) {
-    for (square, x) in squares.iter_mut().zip(column) {
-        let difference = (x - centre) * scale;
-        *square += difference * difference;
+fn distances<S: Simd>(
+    simd: S,
+    squares: &mut [f64],
+    columns: &[f64],
+    stride: usize,
+    centre: impl Iterator<Item = (f64, f64)> + Clone,
+) {
+    let step = 4 * S::F64_LANES;
+    for (b, squares) in squares.chunks_exact_mut(step).enumerate() {
+        let mut sums = [simd.splat_f64s(0.0); 4];
+        for (j, (centre, scale)) in centre.clone().enumerate() {
+            let (x, _) = S::as_simd_f64s(&columns[j * stride + b * step..][..step]);
+            let (centre, scale) = (simd.splat_f64s(centre), simd.splat_f64s(scale));
+            for (sum, &x) in sums.iter_mut().zip(x) {
+                let difference = simd.mul_f64s(simd.sub_f64s(x, centre), scale);
+                *sum = simd.mul_add_f64s(difference, difference, *sum);
+            }
+        }
+        let (out, _) = S::as_mut_simd_f64s(squares);
+        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum);
     }
 }

@@ -7,7 +7,7 @@
 use super::covariance::Covariance;
 use super::kernel::Kernel;
 use super::normalize::normalize;
-use super::tile::Tile;
+use super::tile::{MOST_ROWS, Tile};
 use ndarray::ArrayRef2;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -87,7 +87,10 @@ impl<F: Float> Rows<'_, F> {
         let k = reference.len() / d;
         let parts: Vec<Vec<f64>> = ranges(n, k, d, family)
             .into_par_iter()
-            .map(|range| Chunk::new(k, d, family, reference).run(self, range, assignment))
+            .map_init(
+                || Chunk::new(k, d, family, reference),
+                |chunk, range| chunk.run(self, range, assignment),
+            )
             .collect();
         Statistics::sum(parts.iter().map(Vec::as_slice), k, d)
     }
@@ -120,7 +123,7 @@ pub(super) struct Chunk<'a> {
 impl<'a> Chunk<'a> {
     pub(super) fn new(k: usize, d: usize, family: Covariance, reference: &'a [f64]) -> Self {
         let tile = Tile::new(d);
-        let stride = tile.stride();
+        let (room, stride) = (tile.room(), tile.stride());
         Chunk {
             family,
             reference,
@@ -129,22 +132,24 @@ impl<'a> Chunk<'a> {
             whitened: Vec::new(),
             responsibilities: vec![0.0; k * stride],
             log_sums: vec![0.0; stride],
-            near: vec![0.0; stride * d],
-            shared: vec![0.0; stride * d],
+            near: vec![0.0; room * d],
+            shared: vec![0.0; room * d],
             total: vec![0.0; 1 + k + k * d + layout(family).len(k, d)],
             tile,
         }
     }
 
+    /// The totals of a range of rows.
     fn run<F: Float>(
-        mut self,
+        &mut self,
         rows: &Rows<'_, F>,
         range: Range<usize>,
         assignment: Assignment<'_>,
     ) -> Vec<f64> {
-        let stride = self.tile.stride();
-        for start in range.clone().step_by(stride) {
-            let range = start..range.end.min(start + stride);
+        self.total.fill(0.0);
+        let (room, stride) = (self.tile.room(), self.tile.stride());
+        for start in range.clone().step_by(room) {
+            let range = start..range.end.min(start + room);
             let weights = rows.weights.map(|w| &w[range.clone()]);
             self.tile.load(rows.x, range.clone(), rows.shift);
             match assignment {
@@ -170,7 +175,7 @@ impl<'a> Chunk<'a> {
             }
             self.accumulate(weights);
         }
-        self.total
+        self.total.clone()
     }
 
     /// The scores of the tile.
@@ -228,33 +233,36 @@ struct Gather<'a> {
 impl WithSimd for Gather<'_> {
     type Output = usize;
 
-    /// Plain loops, compiled for the instruction set at hand. Returns how many rows lie in `near` and `shared`: none when
+    /// Plain loops, compiled for the instruction set at hand, each of which writes one array: with more, compilers give
+    /// up on registers. Returns how many rows lie in `near` and `shared`: none when
     /// the squares are added up here.
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> usize {
         let Gather { tile, responsibilities, weights, reference, near, shared, count, sums, squares } = self;
         let (d, rows) = (reference.len(), tile.count());
         let (sums, near, shared) = (&mut sums[..d], near.chunks_exact_mut(d), shared.chunks_exact_mut(d));
-        let shares = responsibilities[..rows].iter().enumerate().filter(|(_, share)| **share >= NEGLIGIBLE);
-        let weighted = shares.map(|(i, &share)| (i, weights.map_or(share, |w| share * w[i])));
+        // found without branches, which would be mispredicted once a row
+        let (mut members, mut found) = ([0_u16; MOST_ROWS], 0);
+        for (i, &share) in responsibilities[..rows].iter().enumerate() {
+            members[found] = i as u16;
+            found += usize::from(share >= NEGLIGIBLE);
+        }
+        let members = members[..found].iter().map(|&i| usize::from(i));
+        let weighted = members.map(|i| (i, responsibilities[i] * weights.map_or(1.0, |w| w[i])));
         let counted = weighted.filter(|(_, share)| *share > 0.0);
         let mut m = 0;
         if let Some(squares) = squares {
             let squares = &mut squares[..d];
             for (i, share) in counted {
                 *count += share;
-                let values = tile.row(i).iter().zip(reference);
-                for ((sum, square), (x, r)) in sums.iter_mut().zip(&mut *squares).zip(values) {
-                    let step = x - r;
-                    *sum += share * step;
-                    *square += share * step * step;
-                }
+                let steps = || tile.row(i).iter().zip(reference).map(|(x, r)| x - r);
+                sums.iter_mut().zip(steps()).for_each(|(sum, step)| *sum += share * step);
+                squares.iter_mut().zip(steps()).for_each(|(square, step)| *square += share * step * step);
             }
         } else {
             for ((i, share), (near, shared)) in counted.zip(near.zip(shared)) {
                 *count += share;
                 m += 1;
-                // one array written a loop: with more, compilers give up on registers
                 near.iter_mut().zip(tile.row(i).iter().zip(reference)).for_each(|(n, (x, r))| *n = x - r);
                 shared.iter_mut().zip(&*near).for_each(|(s, n)| *s = share * n);
                 sums.iter_mut().zip(&*shared).for_each(|(sum, s)| *sum += s);

@@ -34,14 +34,14 @@ fn ask<F: Float, T: Send + Clone + Default>(
     answer: impl Fn(&Scored<'_>, usize, &mut [T]) + Sync,
 ) -> Result<Vec<T>> {
     validate::table_of_width(x, shift.len(), "x")?;
-    let stride = Tile::new(shift.len()).stride();
+    let (room, stride) = (Tile::new(shift.len()).room(), Tile::new(shift.len()).stride());
     let mut out = vec![T::default(); x.nrows() * width];
     let buffers =
         || (Tile::new(shift.len()), Vec::new(), vec![0.0; kernel.components * stride], vec![0.0; stride]);
-    out.par_chunks_mut(stride * width).enumerate().for_each_init(
+    out.par_chunks_mut(room * width).enumerate().for_each_init(
         buffers,
         |(tile, whitened, shares, log_sums), (t, out)| {
-            let start = t * stride;
+            let start = t * room;
             tile.load(x, start..start + out.len() / width, shift);
             kernel.scores(tile, whitened, shares);
             shares.chunks_exact_mut(stride).enumerate().for_each(|(c, scores)| transform(c, scores));

@@ -4,8 +4,14 @@ use ndarray::{ArrayRef2, s};
 use std::ops::Range;
 use unsup_core::Float;
 
-/// A multiple of two registers on every machine.
-const LANES: usize = 16;
+/// A multiple of four registers on every machine.
+const LANES: usize = 32;
+
+/// Between the columns, so that the same rows of several columns do not compete for one set of the first-level cache.
+const GAP: usize = 8;
+
+/// Rows that are turned into columns together.
+const TURNED: usize = 8;
 
 /// No tile holds more rows.
 pub(super) const MOST_ROWS: usize = 512;
@@ -15,7 +21,7 @@ pub(super) const MOST_ROWS: usize = 512;
 pub(super) struct Tile {
     count: usize,
     d: usize,
-    stride: usize,
+    room: usize,
     /// `[count, d]`
     rows: Vec<f64>,
     /// `[d, stride]`; what lies beyond `count` is finite and means nothing
@@ -25,14 +31,14 @@ pub(super) struct Tile {
 impl Tile {
     /// Room for as many rows of d columns as stay in the second-level cache.
     pub(super) fn new(d: usize) -> Self {
-        let stride = (32 * 1024 / d.max(1)).next_multiple_of(64).clamp(64, MOST_ROWS);
-        Tile { count: 0, d, stride, rows: vec![0.0; stride * d], columns: vec![0.0; stride * d] }
+        let room = (32 * 1024 / d.max(1)).next_multiple_of(64).clamp(64, MOST_ROWS);
+        Tile { count: 0, d, room, rows: vec![0.0; room * d], columns: vec![0.0; (room + GAP) * d] }
     }
 
     /// Reads rows `range` of x, with `shift` subtracted.
     pub(super) fn load<F: Float>(&mut self, x: &ArrayRef2<F>, range: Range<usize>, shift: &[f64]) {
         self.count = range.len();
-        let (d, stride) = (self.d, self.stride);
+        let d = self.d;
         for (i, row) in x.slice(s![range, ..]).rows().into_iter().enumerate() {
             let out = &mut self.rows[i * d..][..d];
             match row.as_slice() {
@@ -42,9 +48,21 @@ impl Tile {
                 None => out.iter_mut().zip(&row).zip(shift).for_each(|((o, v), m)| *o = v.f64() - m),
             }
         }
-        for j in 0..d {
-            let column = &mut self.columns[j * stride..][..self.count];
-            column.iter_mut().zip(self.rows[j..].iter().step_by(d)).for_each(|(c, v)| *c = *v);
+        self.turn();
+    }
+
+    /// Rows to columns, a few rows at a time, which stay in the first-level cache.
+    fn turn(&mut self) {
+        let (d, stride) = (self.d, self.stride());
+        let whole = self.count / TURNED * TURNED;
+        for (b, rows) in self.rows[..whole * d].chunks_exact(TURNED * d).enumerate() {
+            for j in 0..d {
+                let turned: [f64; TURNED] = std::array::from_fn(|r| rows[r * d + j]);
+                self.columns[j * stride + b * TURNED..][..TURNED].copy_from_slice(&turned);
+            }
+        }
+        for i in whole..self.count {
+            (0..d).for_each(|j| self.columns[j * stride + i] = self.rows[i * d + j]);
         }
     }
 
@@ -54,8 +72,13 @@ impl Tile {
     }
 
     /// How many it has room for.
+    pub(super) fn room(&self) -> usize {
+        self.room
+    }
+
+    /// From one column to the next.
     pub(super) fn stride(&self) -> usize {
-        self.stride
+        self.room + GAP
     }
 
     /// The count, rounded up to whole registers.

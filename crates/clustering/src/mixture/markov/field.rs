@@ -94,9 +94,9 @@ impl<F: Float> Half<'_, F> {
         let size = ranges(sites.len(), k, factor.d, factor.family).first().map_or(1, Range::len);
         let chunk = |(part, mine): (usize, &mut [f64])| {
             let (mut update, mut priors) = (Update::new(potts), vec![0.0; k]);
-            let stride = update.chunk.tile.stride();
-            let starts = (sites.start + part * size..).step_by(stride);
-            for (start, mine) in starts.zip(mine.chunks_mut(stride * k)) {
+            let room = update.chunk.tile.room();
+            let starts = (sites.start + part * size..).step_by(room);
+            for (start, mine) in starts.zip(mine.chunks_mut(room * k)) {
                 update.tile(around, start, mine);
                 update.accumulate(&mut priors);
             }
