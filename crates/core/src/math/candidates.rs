@@ -17,6 +17,7 @@ pub trait Nearest: Float {
         rows: &[usize],
         thresholds: &[Self],
         exceeds: &mut [bool],
+        ahead: &[usize],
     );
     #[doc(hidden)]
     fn lanes() -> usize;
@@ -93,12 +94,19 @@ impl<F: Nearest> Candidates<F> {
     /// Writes whether the score x·c − ½‖c‖² of any candidate exceeds a row's threshold, for some rows of a table that holds
     /// rows as wide as a candidate, one after the other: as many as all slices hold, up to the first that is not in the table.
     /// Half the work of the distances, and less exact: a candidate at squared distance D² from x scores ½(‖x‖² − D²), but for
-    /// rounding.
-    pub fn exceed(&self, table: &[F], rows: &[usize], thresholds: &[F], exceeds: &mut [bool]) {
+    /// rounding. The rows `ahead`, about which the next call will ask, are fetched into the cache meanwhile.
+    pub fn exceed(
+        &self,
+        table: &[F],
+        rows: &[usize],
+        thresholds: &[F],
+        exceeds: &mut [bool],
+        ahead: &[usize],
+    ) {
         let held = table.len() / self.width;
-        let inside = rows.iter().take_while(|&&row| row < held).count();
-        let n = inside.min(thresholds.len()).min(exceeds.len());
-        F::exceed(self, table, &rows[..n], &thresholds[..n], &mut exceeds[..n]);
+        let inside = |rows: &[usize]| rows.iter().take_while(|&&row| row < held).count();
+        let n = inside(rows).min(thresholds.len()).min(exceeds.len());
+        F::exceed(self, table, &rows[..n], &thresholds[..n], &mut exceeds[..n], &ahead[..inside(ahead)]);
     }
 
     /// The number of candidates rounded up to whole blocks.
@@ -122,8 +130,16 @@ macro_rules! kernels {
                 rows: &[usize],
                 thresholds: &[Self],
                 exceeds: &mut [bool],
+                ahead: &[usize],
             ) {
-                Arch::new().dispatch(scores::$of::Exceed { candidates, table, rows, thresholds, exceeds });
+                Arch::new().dispatch(scores::$of::Exceed {
+                    candidates,
+                    table,
+                    rows,
+                    thresholds,
+                    exceeds,
+                    ahead,
+                });
             }
             fn lanes() -> usize {
                 Arch::new().dispatch(distances::$of::Lanes)

@@ -11,6 +11,7 @@ mod decompose;
 mod distance;
 mod distances;
 pub(crate) mod elementary;
+mod fetch;
 pub(crate) mod gemm;
 mod lbfgs;
 mod moments;

@@ -1,13 +1,17 @@
 //! Whether a score of a row exceeds its threshold: a test that rules out candidates at half the cost of their distances.
 //!
 //! Eight rows, wherever they lie in the table, meet a register of candidates: eight chains of multiply-adds keep the processor
-//! busy.
+//! busy. The rows that come next are fetched meanwhile: memory is what such a pass waits for.
 
-use super::Candidates;
+use super::fetch::fetch;
+use super::{Candidates, ROW_TILE};
 use pulp::{Simd, WithSimd};
 
 /// Rows that are scored together.
 const ROWS: usize = 8;
+
+/// Rows are fetched so many bytes before they are needed: the best of half a KiB to 8.
+const AHEAD: usize = 1024;
 
 macro_rules! kernel {
     ($float:ident, $register:ident, $lanes:ident, $splat:ident, $fma:ident, $max:ident, $greatest:ident, $simd:ident) => {
@@ -17,6 +21,7 @@ macro_rules! kernel {
             pub(in crate::math) rows: &'a [usize],
             pub(in crate::math) thresholds: &'a [$float],
             pub(in crate::math) exceeds: &'a mut [bool],
+            pub(in crate::math) ahead: &'a [usize],
         }
 
         impl WithSimd for Exceed<'_> {
@@ -24,13 +29,18 @@ macro_rules! kernel {
 
             #[inline(always)]
             fn with_simd<S: Simd>(self, simd: S) {
-                let Exceed { candidates, table, rows, thresholds, exceeds } = self;
+                let Exceed { candidates, table, rows, thresholds, exceeds, ahead } = self;
                 let width = candidates.width;
                 let packed = S::$simd(&candidates.packed).0;
                 let offsets = S::$simd(&candidates.offsets).0;
                 let paired = offsets.len() / 2 * 2;
                 let groups = rows.chunks(ROWS).zip(thresholds.chunks(ROWS)).zip(exceeds.chunks_mut(ROWS));
+                let distance = (AHEAD / size_of::<$float>() / width).clamp(ROWS, ROW_TILE);
+                let mut coming = rows.iter().chain(ahead).skip(distance);
                 for ((rows, thresholds), exceeds) in groups {
+                    for &row in coming.by_ref().take(ROWS) {
+                        fetch(&table[row * width..][..width]);
+                    }
                     // the last row stands in for missing ones
                     let x: [&[$float]; ROWS] =
                         std::array::from_fn(|r| &table[rows[r.min(rows.len() - 1)] * width..][..width]);
@@ -107,7 +117,7 @@ mod tests {
         for (sign, expected) in [(-1.0, true), (1.0, false)] {
             let thresholds: Vec<F> = best.iter().map(|best| F::of(best + sign * slack)).collect();
             let mut exceeds = vec![!expected; rows.len()];
-            candidates.exceed(&table, &rows, &thresholds, &mut exceeds);
+            candidates.exceed(&table, &rows, &thresholds, &mut exceeds, &rows);
             assert!(exceeds.iter().all(|&e| e == expected), "{exceeds:?}, not {expected}");
         }
     }
@@ -125,7 +135,7 @@ mod tests {
     fn a_row_that_is_not_in_the_table_ends_the_list() {
         let candidates = Candidates::pack(&[1.0_f32, 0.0], 2);
         let (table, mut exceeds) = ([2.0, 0.0, 3.0, 0.0, 9.0], [false; 4]);
-        candidates.exceed(&table, &[1, 0, 2, 1], &[0.0; 4], &mut exceeds);
+        candidates.exceed(&table, &[1, 0, 2, 1], &[0.0; 4], &mut exceeds, &[0, 2, 1]);
         assert_eq!(exceeds, [true, true, false, false]);
     }
 }

@@ -135,18 +135,63 @@ impl<F: Nearest> WithSimd for Reach<'_, F> {
     }
 }
 
-/// Reads a value of each cache line of some rows. These reads wait for nothing, so that many are under way at once; the
-/// kernel, which needs a row's values in their order, would wait for one line after the other.
-#[inline(always)]
-fn touch<F: Nearest>(table: &[F], rows: &[usize], width: usize) {
-    let line = 64 / size_of::<F>();
-    let mut sums = [F::zero(); 4];
-    for (i, &row) in rows.iter().enumerate() {
-        for value in table[row * width..(row + 1) * width].iter().step_by(line) {
-            sums[i % 4] += *value;
+/// The rows of a tile that some trial may be nearer to.
+struct InReach<F> {
+    count: usize,
+    /// their positions in the tile, and in the table
+    places: [usize; ROW_TILE],
+    rows: [usize; ROW_TILE],
+    /// the scores that a nearer trial exceeds
+    thresholds: [F; ROW_TILE],
+}
+
+impl<F: Nearest> InReach<F> {
+    fn new() -> Self {
+        InReach { count: 0, places: [0; ROW_TILE], rows: [0; ROW_TILE], thresholds: [F::zero(); ROW_TILE] }
+    }
+
+    /// Those of the tile that begins at position `at` of the block.
+    #[inline(always)]
+    fn find(&mut self, at: usize, known: &Known<'_, F>, reach: &[F], slack: F) {
+        let end = (at + ROW_TILE).min(known.distances.len());
+        let tile = at.min(end)..end;
+        let (distances, nearest) = (&known.distances[tile.clone()], &known.nearest[tile]);
+        // without a branch: which rows are in reach cannot be foretold
+        let mut count = 0;
+        for (i, (&old, &seed)) in distances.iter().zip(nearest).enumerate() {
+            self.places[count] = i;
+            count += usize::from(old > reach[seed as usize]);
+        }
+        self.count = count;
+        if known.halves.is_empty() {
+            return;
+        }
+        let halves = &known.halves[at.min(end)..end];
+        for r in 0..count {
+            let i = self.places[r];
+            self.rows[r] = known.first + at + i;
+            self.thresholds[r] = halves[i] - F::of(0.5) * distances[i] - slack;
         }
     }
-    std::hint::black_box(sums);
+
+    /// Keeps those of which something holds.
+    #[inline(always)]
+    fn retain(&mut self, holds: &[bool]) {
+        let mut count = 0;
+        for (r, &holds) in holds.iter().enumerate().take(self.count) {
+            self.places[count] = self.places[r];
+            count += usize::from(holds);
+        }
+        self.count = count;
+    }
+}
+
+/// What a block knows of its rows, see [`Block`].
+struct Known<'a, F> {
+    first: usize,
+    distances: &'a [F],
+    nearest: &'a [u32],
+    halves: &'a [F],
 }
 
 /// What the trials would gain in a block.
@@ -172,34 +217,22 @@ impl<F: Nearest> WithSimd for Try<'_, F> {
         kept.clear();
         let mut gains = vec![[0.0; LANES]; padded / LANES];
         let mut fours = Four::new(x);
-        let (mut fresh, mut picked) = (vec![F::zero(); FOUR * padded], [0; ROW_TILE]);
-        let (mut at_row, mut thresholds, mut exceeds) =
-            ([0; ROW_TILE], [F::zero(); ROW_TILE], [false; ROW_TILE]);
-        for (t, (distances, nearest)) in distances.chunks(ROW_TILE).zip(nearest.chunks(ROW_TILE)).enumerate()
-        {
+        let mut fresh = vec![F::zero(); FOUR * padded];
+        let known = Known { first: rows.start, distances, nearest, halves };
+        let (mut found, mut next) = (&mut InReach::new(), &mut InReach::new());
+        next.find(0, &known, reach, slack);
+        let mut exceeds = [false; ROW_TILE];
+        for (t, distances) in distances.chunks(ROW_TILE).enumerate() {
             let (at, first) = (t * ROW_TILE, rows.start + t * ROW_TILE);
-            // without a branch: which rows are in reach cannot be foretold
-            let mut in_reach = 0;
-            for (i, (&old, &seed)) in distances.iter().zip(nearest).enumerate() {
-                picked[in_reach] = i;
-                in_reach += usize::from(old > reach[seed as usize]);
-            }
+            std::mem::swap(&mut found, &mut next);
+            next.find(at + ROW_TILE, &known, reach, slack);
             if let Some(values) = x.as_slice().filter(|_| !halves.is_empty()) {
-                for (r, &i) in picked[..in_reach].iter().enumerate() {
-                    at_row[r] = first + i;
-                    thresholds[r] = halves[at + i] - F::of(0.5) * distances[i] - slack;
-                }
-                let (rows, thresholds) = (&at_row[..in_reach], &thresholds[..in_reach]);
-                touch(values, rows, x.ncols());
-                trials.candidates.exceed(values, rows, thresholds, &mut exceeds[..in_reach]);
-                let mut promising = 0;
-                for r in 0..in_reach {
-                    picked[promising] = picked[r];
-                    promising += usize::from(exceeds[r]);
-                }
-                in_reach = promising;
+                let (mine, ahead) = (&found.rows[..found.count], &next.rows[..next.count]);
+                let candidates = &trials.candidates;
+                candidates.exceed(values, mine, &found.thresholds[..found.count], &mut exceeds, ahead);
+                found.retain(&exceeds);
             }
-            for picked in picked[..in_reach].chunks(FOUR) {
+            for picked in found.places[..found.count].chunks(FOUR) {
                 trials.measure(fours.get(first, picked), &mut fresh);
                 for (&i, fresh) in picked.iter().zip(fresh.chunks_exact(padded)) {
                     let (old, fresh) = (distances[i], fresh.as_chunks::<LANES>().0);
