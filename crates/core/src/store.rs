@@ -116,6 +116,13 @@ impl Record {
         Record { kind: kind.into(), values: BTreeMap::new(), arrays: BTreeMap::new(), path: PathBuf::new() }
     }
 
+    /// The same content as a record of another kind: that of a model which is this one and something more.
+    #[must_use]
+    pub fn renamed(mut self, kind: impl Into<String>) -> Self {
+        self.kind = kind.into();
+        self
+    }
+
     /// Adds an array of any rank.
     #[must_use]
     pub fn array<T: Element, D: Dimension>(self, name: &str, array: &ArrayRef<T, D>) -> Self {

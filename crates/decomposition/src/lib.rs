@@ -3,6 +3,9 @@
 //! | method | spec | when |
 //! | --- | --- | --- |
 //! | [principal component analysis](linear::pca) | [`Pca`] | linear structure, compression, decorrelation, a first look |
+//! | [Procrustes alignment](shape::procrustes) | [`Procrustes`] | landmarks in poses that do not matter |
+//! | [statistical shape models](shape::statistical) | [`StatisticalShape`] | how shapes of a population vary; only plausible shapes |
+//! | [eigen-images](shape::eigen_images) | [`EigenImages`] | registered images of one size |
 //!
 //! Every spec implements [`Fit`], every model [`Transform`] and, where the code can be decoded,
 //! [`InverseTransform`].
@@ -24,6 +27,10 @@
 //! [`InverseTransform`]: unsup_core::estimator::InverseTransform
 
 pub mod linear;
+pub mod shape;
 
 pub use linear::pca;
 pub use linear::pca::{Components, Pca, PcaModel, Route};
+pub use shape::{
+    EigenImages, EigenImagesModel, Procrustes, ProcrustesModel, StatisticalShape, StatisticalShapeModel,
+};

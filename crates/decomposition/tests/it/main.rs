@@ -2,3 +2,4 @@
 
 mod pca;
 mod pca_oracle;
+mod shape;
