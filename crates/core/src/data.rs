@@ -5,6 +5,7 @@
 //! | [`bundled`] | real data compiled into the crate: [`digits()`], [`iris()`], [`mni_slice()`], … |
 //! | [`synthetic`] | blobs, moons, circles, rolls: data whose answer is known |
 //! | [`csv`], [`npy`], [`idx`] | readers (and the NPY writer) that take no header on trust |
+//! | `images` | folders of PNG, JPEG and PNM images (feature `images`) |
 //! | [`split`] | seeded, stratified splits of rows |
 //! | [`scaling`] | columns brought to a common scale |
 //!
@@ -19,6 +20,8 @@ mod array_file;
 pub mod bundled;
 pub mod csv;
 pub mod idx;
+#[cfg(feature = "images")]
+pub mod images;
 mod input;
 pub mod npy;
 mod scalar;

@@ -5,6 +5,7 @@
 //! | [`Scatter`] | points in the plane, coloured by label or by value |
 //! | [`Lines`] | curves: a loss per epoch, an objective per k |
 //! | [`ImageGrid`] | many small images: samples, reconstructions, components |
+//! | [`Outlines`] | shapes drawn by their landmarks: a mean and its modes |
 //! | [`Overlay`] | a segmentation over a grey image |
 //!
 //! Each is a builder that ends in one of [`Figure`]'s four methods. PNG files have two pixels for each
@@ -31,6 +32,7 @@ mod font;
 mod grid;
 mod legend;
 mod lines;
+mod outlines;
 mod overlay;
 mod palette;
 mod png;
@@ -40,6 +42,7 @@ mod svg;
 pub use drawing::{Drawing, Figure};
 pub use grid::ImageGrid;
 pub use lines::Lines;
+pub use outlines::Outlines;
 pub use overlay::Overlay;
 pub use palette::{label_color, ramp_color};
 pub use scatter::Scatter;

@@ -126,7 +126,7 @@ impl Procrustes {
         if self.max_iterations == 0 {
             return Err(Error::parameter("max_iterations", 0, "at least 1"));
         }
-        if !(self.tolerance >= 0.0) {
+        if self.tolerance.is_nan() || self.tolerance < 0.0 {
             return Err(Error::parameter("tolerance", self.tolerance, "a number from 0 up"));
         }
         Ok(())
