@@ -25,5 +25,5 @@
 
 pub mod linear;
 
-pub use linear::pca;
 pub use linear::pca::{Components, Pca, PcaModel, Route};
+pub use linear::pca;

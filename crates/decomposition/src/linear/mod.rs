@@ -4,4 +4,6 @@
 //! | --- | --- | --- |
 //! | [principal component analysis](pca) | [`Pca`](pca::Pca) | linear structure, compression, decorrelation, a first look |
 
+pub(crate) mod gaussian;
 pub mod pca;
+mod singular;

@@ -1,4 +1,11 @@
 //! The integration tests of the decomposition crate.
 
+mod oracle;
 mod pca;
+mod pca_density;
 mod pca_oracle;
+
+use unsup_decomposition::Route;
+
+/// Every route to the principal components.
+const ROUTES: [Route; 4] = [Route::Covariance, Route::Gram, Route::Svd, Route::RANDOMIZED];
