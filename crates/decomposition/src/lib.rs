@@ -3,6 +3,7 @@
 //! | method | spec | when |
 //! | --- | --- | --- |
 //! | [principal component analysis](linear::pca) | [`Pca`] | linear structure, compression, decorrelation, a first look |
+//! | [incremental PCA](linear::incremental) | [`IncrementalPca`] | streams, tables larger than the memory |
 //!
 //! Every spec implements [`Fit`], every model [`Transform`] and, where the code can be decoded,
 //! [`InverseTransform`].
@@ -25,5 +26,6 @@
 
 pub mod linear;
 
+pub use linear::incremental::{IncrementalPca, IncrementalPcaModel};
 pub use linear::pca::{Components, Pca, PcaModel, Route};
-pub use linear::pca;
+pub use linear::{incremental, pca};

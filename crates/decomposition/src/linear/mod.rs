@@ -3,7 +3,9 @@
 //! | method | spec | when |
 //! | --- | --- | --- |
 //! | [principal component analysis](pca) | [`Pca`](pca::Pca) | linear structure, compression, decorrelation, a first look |
+//! | [incremental PCA](incremental) | [`IncrementalPca`](incremental::IncrementalPca) | streams, tables larger than the memory |
 
 pub(crate) mod gaussian;
+pub mod incremental;
 pub mod pca;
 mod singular;
