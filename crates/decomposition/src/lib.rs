@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | [principal component analysis](linear::pca) | [`Pca`] | linear structure, compression, decorrelation, a first look |
 //! | [incremental PCA](linear::incremental) | [`IncrementalPca`] | streams, tables larger than the memory |
+//! | [probabilistic PCA](linear::ppca) | [`ProbabilisticPca`] | a density, samples, missing values |
 //!
 //! Every spec implements [`Fit`], every model [`Transform`] and, where the code can be decoded,
 //! [`InverseTransform`].
@@ -28,4 +29,5 @@ pub mod linear;
 
 pub use linear::incremental::{IncrementalPca, IncrementalPcaModel};
 pub use linear::pca::{Components, Pca, PcaModel, Route};
-pub use linear::{incremental, pca};
+pub use linear::ppca::{ProbabilisticPca, ProbabilisticPcaModel};
+pub use linear::{incremental, pca, ppca};

@@ -4,8 +4,12 @@
 //! | --- | --- | --- |
 //! | [principal component analysis](pca) | [`Pca`](pca::Pca) | linear structure, compression, decorrelation, a first look |
 //! | [incremental PCA](incremental) | [`IncrementalPca`](incremental::IncrementalPca) | streams, tables larger than the memory |
+//! | [probabilistic PCA](ppca) | [`ProbabilisticPca`](ppca::ProbabilisticPca) | a density, samples, missing values |
 
 pub(crate) mod gaussian;
 pub mod incremental;
 pub mod pca;
+mod positive;
+pub mod ppca;
+mod second_moment;
 mod singular;

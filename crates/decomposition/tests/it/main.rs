@@ -5,6 +5,7 @@ mod oracle;
 mod pca;
 mod pca_density;
 mod pca_oracle;
+mod ppca;
 
 use unsup_decomposition::Route;
 
