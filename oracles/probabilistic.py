@@ -9,7 +9,8 @@ import pathlib
 import numpy as np
 import sklearn
 from sklearn.datasets import load_digits, load_iris, load_wine
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, FactorAnalysis
+from sklearn.decomposition._factor_analysis import _ortho_rotation
 
 HERE = pathlib.Path(__file__).parent
 iris, digits, wine = load_iris().data, load_digits().data, load_wine().data
@@ -29,14 +30,35 @@ def ppca(x, q):
     return {"noise": noise, "log_density": log_density.tolist()}
 
 
-wide = np.random.RandomState(0).randn(20, 50)
+def factor_analysis(x, q):
+    """To the end, by LAPACK: scikit-learn's default tolerance stops far from it."""
+    model = FactorAnalysis(q, svd_method="lapack", tol=1e-13, max_iter=50_000).fit(x)
+    return {
+        "log_density": model.score_samples(x).tolist(), "noise": model.noise_variance_.tolist(),
+        "loadings": model.components_.T.tolist(), "codes": model.transform(x)[:5].tolist(), "iterations": model.n_iter_,
+        **{method: np.array(_ortho_rotation(model.components_.T, method=method, tol=1e-14, max_iter=10_000)).T.tolist()
+           for method in ["varimax", "quartimax"]},
+    }
+
+
+def standard(x):
+    return (x - x.mean(0)) / x.std(0)
+
+
+random = np.random.RandomState(0)
+wide = random.randn(20, 50)
+two_factors = random.randn(80, 2) @ random.randn(2, 9) + random.randn(80, 9) * np.linspace(0.3, 1.2, 9)
 out = {
     "scikit-learn": sklearn.__version__, "numpy": np.__version__,
-    "wide": wide.tolist(),
+    "wide": wide.tolist(), "two factors": two_factors.tolist(),
     "ppca": [
         {"data": name, "components": q, **ppca(x, q)}
         for name, x, qs in [("iris", iris, [1, 2, 3]), ("wine", wine, [1, 4, 12]), ("wide", wide, [3])]
         for q in qs
+    ],
+    "factor_analysis": [
+        {"data": name, "factors": q, **factor_analysis(x, q)}
+        for name, x, q in [("standard wine", standard(wine), 2), ("standard wine", standard(wine), 3), ("two factors", two_factors, 2)]
     ],
     "scikit_learn_wide_noise": float(PCA(3, svd_solver="full").fit(wide).noise_variance_),
     "mle": {name: int(PCA("mle").fit(x).n_components_) for name, x in [("iris", iris), ("digits", digits), ("wine", wine)]},

@@ -5,6 +5,7 @@
 //! | [principal component analysis](linear::pca) | [`Pca`] | linear structure, compression, decorrelation, a first look |
 //! | [incremental PCA](linear::incremental) | [`IncrementalPca`] | streams, tables larger than the memory |
 //! | [probabilistic PCA](linear::ppca) | [`ProbabilisticPca`] | a density, samples, missing values |
+//! | [factor analysis](linear::factor) | [`FactorAnalysis`] | what columns share, each with noise of its own |
 //!
 //! Every spec implements [`Fit`], every model [`Transform`] and, where the code can be decoded,
 //! [`InverseTransform`].
@@ -27,7 +28,8 @@
 
 pub mod linear;
 
+pub use linear::factor::{FactorAnalysis, FactorAnalysisModel};
 pub use linear::incremental::{IncrementalPca, IncrementalPcaModel};
 pub use linear::pca::{Components, Pca, PcaModel, Route};
 pub use linear::ppca::{ProbabilisticPca, ProbabilisticPcaModel};
-pub use linear::{incremental, pca, ppca};
+pub use linear::{factor, incremental, pca, ppca};

@@ -7,6 +7,7 @@
 
 use ndarray::{Array1, Array2, ArrayRef2, Axis, s};
 use rayon::prelude::*;
+use std::ops::Range;
 use unsup_core::math::{Mat, multiply};
 use unsup_core::{Error, Float, Result, Seed, validate};
 
@@ -62,12 +63,19 @@ impl Gaussian {
     pub(crate) fn log_density<F: Float>(&self, x: &ArrayRef2<F>) -> Result<Array1<f64>> {
         validate::table_of_width(x, self.mean.len(), "x")?;
         let mut out = vec![0.0; x.nrows()];
-        out.par_chunks_mut(TILE).enumerate().for_each_init(Vec::new, |tile, (t, out)| {
-            let codes = self.codes_of_tile(x, t * TILE, out.len(), tile);
-            self.distances(tile, &codes, out);
-            out.iter_mut().for_each(|v| *v = self.constant - 0.5 * *v);
+        out.par_chunks_mut(TILE).enumerate().for_each(|(t, out)| {
+            out.copy_from_slice(&self.log_density_of_rows(x, t * TILE..t * TILE + out.len()));
         });
         Ok(Array1::from(out))
+    }
+
+    /// The same for some rows of a valid table, on the calling thread.
+    pub(crate) fn log_density_of_rows<F: Float>(&self, x: &ArrayRef2<F>, range: Range<usize>) -> Vec<f64> {
+        let (mut tile, mut out) = (Vec::new(), vec![0.0; range.len()]);
+        let codes = self.codes_of_tile(x, range.start, range.len(), &mut tile);
+        self.distances(&mut tile, &codes, &mut out);
+        out.iter_mut().for_each(|v| *v = self.constant - 0.5 * *v);
+        out
     }
 
     /// The coordinates along the directions, in units of the noise. x: `[n, d]`. Returns `[n, q]`.

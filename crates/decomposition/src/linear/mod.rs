@@ -5,7 +5,9 @@
 //! | [principal component analysis](pca) | [`Pca`](pca::Pca) | linear structure, compression, decorrelation, a first look |
 //! | [incremental PCA](incremental) | [`IncrementalPca`](incremental::IncrementalPca) | streams, tables larger than the memory |
 //! | [probabilistic PCA](ppca) | [`ProbabilisticPca`](ppca::ProbabilisticPca) | a density, samples, missing values |
+//! | [factor analysis](factor) | [`FactorAnalysis`](factor::FactorAnalysis) | what columns share, each with noise of its own |
 
+pub mod factor;
 pub(crate) mod gaussian;
 pub mod incremental;
 pub mod pca;

@@ -1,5 +1,6 @@
 //! The integration tests of the decomposition crate.
 
+mod factor;
 mod incremental;
 mod oracle;
 mod pca;

@@ -10,7 +10,10 @@ pub(crate) type Failure = Box<dyn std::error::Error>;
 #[derive(Deserialize)]
 pub(crate) struct Oracle {
     wide: Vec<Vec<f64>>,
+    #[serde(rename = "two factors")]
+    two_factors: Vec<Vec<f64>>,
     pub(crate) ppca: Vec<Ppca>,
+    pub(crate) factor_analysis: Vec<Factors>,
     pub(crate) scikit_learn_wide_noise: f64,
     pub(crate) mle: BTreeMap<String, usize>,
 }
@@ -23,12 +26,29 @@ pub(crate) struct Ppca {
     pub(crate) log_density: Vec<f64>,
 }
 
+#[derive(Deserialize)]
+pub(crate) struct Factors {
+    pub(crate) data: String,
+    pub(crate) factors: usize,
+    pub(crate) log_density: Vec<f64>,
+    pub(crate) loadings: Vec<Vec<f64>>,
+    pub(crate) codes: Vec<Vec<f64>>,
+    pub(crate) varimax: Vec<Vec<f64>>,
+    pub(crate) quartimax: Vec<Vec<f64>>,
+}
+
 impl Oracle {
     pub(crate) fn table(&self, name: &str) -> Array2<f64> {
         match name {
             "iris" => data::iris().x,
             "digits" => data::digits().x,
             "wine" => data::wine().x,
+            "standard wine" => {
+                let x = data::wine().x;
+                let mean = x.mean_axis(ndarray::Axis(0)).unwrap_or_default();
+                (&x - &mean) / x.std_axis(ndarray::Axis(0), 0.0)
+            }
+            "two factors" => table(&self.two_factors),
             _ => table(&self.wide),
         }
     }

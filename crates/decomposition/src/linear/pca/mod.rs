@@ -24,7 +24,7 @@
 //! [`LogDensity`](unsup_core::estimator::LogDensity) and [`Sample`](unsup_core::estimator::Sample). Its variances are those of maximum
 //! likelihood, divided by n; σ² is the mean of the d − k left-out eigenvalues, also where n < d and most of them are zero.
 //! [`PcaModel::explained_variance`] is the unbiased one, divided by n − 1. For missing values and EM see
-//! `ProbabilisticPca`.
+//! [`ProbabilisticPca`](crate::ProbabilisticPca).
 //!
 //! **Use it** for linear structure, to compress or decorrelate before another method, as a first
 //! look at a table. Scale the columns first when their units differ. **Do not use it** to find
