@@ -6,6 +6,7 @@
 //! | [incremental PCA](linear::incremental) | [`IncrementalPca`] | streams, tables larger than the memory |
 //! | [probabilistic PCA](linear::ppca) | [`ProbabilisticPca`] | a density, samples, missing values |
 //! | [factor analysis](linear::factor) | [`FactorAnalysis`] | what columns share, each with noise of its own |
+//! | [mixture of probabilistic PCA](linear::ppca_mixture) | [`PpcaMixture`] | groups of different directions, bent sheets |
 //!
 //! Every spec implements [`Fit`], every model [`Transform`] and, where the code can be decoded,
 //! [`InverseTransform`].
@@ -32,4 +33,5 @@ pub use linear::factor::{FactorAnalysis, FactorAnalysisModel};
 pub use linear::incremental::{IncrementalPca, IncrementalPcaModel};
 pub use linear::pca::{Components, Pca, PcaModel, Route};
 pub use linear::ppca::{ProbabilisticPca, ProbabilisticPcaModel};
-pub use linear::{factor, incremental, pca, ppca};
+pub use linear::ppca_mixture::{PpcaMixture, PpcaMixtureModel};
+pub use linear::{factor, incremental, pca, ppca, ppca_mixture};

@@ -7,6 +7,7 @@ mod pca;
 mod pca_density;
 mod pca_oracle;
 mod ppca;
+mod ppca_mixture;
 
 use unsup_decomposition::Route;
 
