@@ -4,7 +4,8 @@
 //! columns S is formed once and an iteration costs d²·q; otherwise the rows are multiplied, 2·n·d·q, and S is never formed.
 
 use ndarray::{Array1, Array2, ArrayRef2};
-use unsup_core::math::{self, Moments, Scatter};
+use rayon::prelude::*;
+use unsup_core::math::{self, Mat, Moments, ROW_TILE, Scatter};
 use unsup_core::{Float, Result};
 
 /// S is formed up to so many columns.
@@ -48,10 +49,24 @@ impl SecondMoment {
 
     /// S·b. b: `[d, m]`. Returns `[d, m]`.
     pub(super) fn times(&self, b: &Array2<f64>) -> Array2<f64> {
-        let zeros = vec![0.0; self.means.len()];
         match &self.form {
-            Form::Matrix(matrix) => math::product(matrix, &zeros, b),
-            Form::Rows(rows) => math::transposed_product(rows, &zeros, b) / self.rows as f64,
+            Form::Matrix(matrix) => symmetric_product(matrix, b),
+            Form::Rows(rows) => {
+                math::transposed_product(rows, &vec![0.0; self.means.len()], b) / self.rows as f64
+            }
         }
     }
+}
+
+/// s·b, a band of rows of s at a time, which are not copied. s: `[d, d]`, b: `[d, m]`. Returns `[d, m]`.
+fn symmetric_product(s: &Array2<f64>, b: &Array2<f64>) -> Array2<f64> {
+    let ((d, m), b) = (b.dim(), b.as_standard_layout());
+    let left = Mat::new(s.as_slice().unwrap_or_default(), d, d);
+    let right = Mat::new(b.as_slice().unwrap_or_default(), d, m);
+    let mut out = vec![0.0; d * m];
+    out.par_chunks_mut(ROW_TILE * m).enumerate().for_each(|(band, out)| {
+        let start = band * ROW_TILE;
+        math::multiply(out, m, false, left.rows(start..start + out.len() / m), right);
+    });
+    Array2::from_shape_vec((d, m), out).unwrap_or_default()
 }

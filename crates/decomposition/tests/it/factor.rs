@@ -181,6 +181,33 @@ fn a_subspace_gives_what_all_directions_give() -> Result<(), Failure> {
 }
 
 #[test]
+fn data_far_from_the_origin_give_what_they_give_near_it() -> Result<(), Failure> {
+    for (n, d) in [(120, 6), (30, 50)] {
+        let x = factors(4, n, d, 2);
+        // what is far is also rounded: the comparison is with the same rounded numbers
+        let far = x.mapv(|v| v + 1e7);
+        let near = far.mapv(|v| v - 1e7);
+        let single = x.mapv(|v| (v + 1e3) as f32);
+        let near_single = single.mapv(|v| f64::from(v) - 1e3);
+        for method in METHODS {
+            let spec =
+                FactorAnalysis::new(2).method(method).noise_floor(1e-4).tolerance(0.0).max_iterations(30);
+            let (of_far, of_near) = (spec.fit(&far)?, spec.fit(&near)?);
+            assert_abs_diff_eq!(of_far.log_density(&far)?, of_near.log_density(&near)?, epsilon = 1e-5);
+            assert_relative_eq!(*of_far.noise_variance(), of_near.noise_variance(), max_relative = 1e-6);
+            let (of_single, of_near) = (spec.fit(&single)?, spec.fit(&near_single)?);
+            assert_relative_eq!(*of_single.noise_variance(), of_near.noise_variance(), max_relative = 1e-3);
+            assert_abs_diff_eq!(
+                of_single.log_density(&single)?,
+                of_near.log_density(&near_single)?,
+                epsilon = 1e-2
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn columns_without_noise_end_at_the_floor() -> Result<(), Failure> {
     let mut x = factors(8, 200, 6, 2);
     x.column_mut(3).fill(5.0);

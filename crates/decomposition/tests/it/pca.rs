@@ -1,4 +1,5 @@
-//! PCA: the contract, its invariants as properties, accuracy far from the origin, bad input.
+//! PCA: the contract, its invariants as properties, accuracy far from the origin, bad input. Numbers in parentheses are those of
+//! scikit-learn's own tests, as a list of invariants.
 
 use crate::ROUTES;
 use approx::{assert_abs_diff_eq, assert_relative_eq};
@@ -121,6 +122,22 @@ fn rank_deficient_data_have_the_variances_of_their_rank() -> Result<(), Failure>
     Ok(())
 }
 
+// (35)
+#[test]
+fn a_table_made_with_singular_values_has_them() -> Result<(), Failure> {
+    // orthonormal codes without a mean, so that centring leaves them
+    let codes = table(8, 100, 3);
+    let codes = unsup_core::math::orthonormal(&(&codes - &codes.mean_axis(Axis(0)).unwrap_or_default()));
+    let values = array![std::f64::consts::PI, std::f64::consts::E, 1.0];
+    let directions = unsup_core::math::orthonormal(&table(9, 110, 3));
+    let x = (codes * &values).dot(&directions.t()) + 2.0;
+    for route in ROUTES {
+        let model = Pca::new().components(3).route(route).fit(&x)?;
+        assert_relative_eq!(model.singular_values(), values, max_relative = 1e-12);
+    }
+    Ok(())
+}
+
 #[test]
 fn bad_hyper_parameters_and_bad_data_are_named() {
     let x = table(1, 6, 4);
@@ -141,6 +158,7 @@ fn bad_hyper_parameters_and_bad_data_are_named() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
+    // (35) and (36)
     #[test]
     fn components_are_orthonormal_variances_sum_up_and_routes_agree(n in 3usize..80, d in 2usize..30, seed in any::<u64>()) {
         let x = table(seed, n, d);
@@ -165,6 +183,7 @@ proptest! {
         }
     }
 
+    // (34) and (36)
     #[test]
     fn whitened_codes_are_uncorrelated_with_unit_variance(n in 30usize..120, d in 2usize..8, seed in any::<u64>()) {
         let x = decaying(seed, n, d).dot(&table(seed ^ 1, d, d));

@@ -121,6 +121,36 @@ fn em_on_a_complete_table_does_not_care_whether_values_may_be_missing() -> Resul
 }
 
 #[test]
+fn data_far_from_the_origin_give_what_they_give_near_it() -> Result<(), Failure> {
+    for (n, d) in [(80, 6), (20, 50)] {
+        let x = plane_with_noise(5, n, d, 2, 0.5);
+        // what is far is also rounded: the comparison is with the same rounded numbers
+        let far = x.mapv(|v| v + 1e7);
+        let near = far.mapv(|v| v - 1e7);
+        let single = x.mapv(|v| (v + 1e3) as f32);
+        let near_single = single.mapv(|v| f64::from(v) - 1e3);
+        let spec = ProbabilisticPca::new(2).tolerance(0.0).max_iterations(50);
+        for (spec, holes) in [
+            (spec.clone(), 0.0),
+            (spec.clone().solver(Solver::Em), 0.0),
+            (spec.missing(true).solver(Solver::Em), 0.2),
+        ] {
+            let (far, near) = (with_holes(&far, holes, 3), with_holes(&near, holes, 3));
+            let (of_far, of_near) = (spec.fit(&far)?, spec.fit(&near)?);
+            assert_relative_eq!(of_far.noise_variance(), of_near.noise_variance(), max_relative = 1e-7);
+            assert_abs_diff_eq!(of_far.log_density(&far)?, of_near.log_density(&near)?, epsilon = 1e-5);
+            let near = with_holes(&near_single, holes, 3);
+            let single = ndarray::Zip::from(&single)
+                .and(&near)
+                .map_collect(|&s, n| if n.is_nan() { f32::NAN } else { s });
+            let (of_single, of_near) = (spec.fit(&single)?, spec.fit(&near)?);
+            assert_relative_eq!(of_single.noise_variance(), of_near.noise_variance(), max_relative = 1e-4);
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn missing_values_are_filled_from_what_was_observed() -> Result<(), Failure> {
     let x = plane_with_noise(2, 400, 10, 2, 0.05) + 1e5;
     let holes = with_holes(&x, 0.3, 5);

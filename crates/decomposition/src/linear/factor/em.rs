@@ -41,7 +41,7 @@ pub(super) fn fit(
     let _ = observer.observe(&Event::Started { task: METHOD, total: spec.max_iterations });
     let mut history = History::new();
     // all of a column's variance as its noise: the fit does not depend on units then
-    let mut state = best_loadings(moment, at_least_floor(moment.variances.clone()), 1e-4, &mut pairs)?;
+    let mut state = best_loadings(moment, at_least_floor(moment.variances.clone()), 1e-3, &mut pairs)?;
     for iteration in 1..=spec.max_iterations {
         let before = state.log_likelihood;
         state = match spec.method {
@@ -50,7 +50,7 @@ pub(super) fn fit(
                 let noise = at_least_floor(&moment.variances - &common);
                 // the better the noise is known, the better must its eigenvectors be
                 let change = (&noise / &state.noise - 1.0).fold(0.0_f64, |m, v| m.max(v.abs()));
-                best_loadings(moment, noise, (0.01 * change).clamp(1e-11, 1e-4), &mut pairs)?
+                best_loadings(moment, noise, (0.1 * change).clamp(1e-11, 1e-3), &mut pairs)?
             }
             Method::Em => {
                 let (loadings, noise) = expectation_maximization(moment, &state)?;

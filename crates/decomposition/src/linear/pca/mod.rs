@@ -76,7 +76,8 @@ pub enum Route {
     Auto,
     /// Eigenvectors of the covariance matrix.
     Covariance,
-    /// Eigenvectors of the n × n products of rows, mapped back.
+    /// Eigenvectors of the n × n products of rows, mapped back. Of a table with more rows than columns the triangular factor takes
+    /// their place.
     Gram,
     /// Singular vectors of the centred table.
     Svd,

@@ -4,7 +4,7 @@
 //! (Tipping & Bishop 1999, equations 7 and 8): W spans the q leading eigenvectors of the covariance, λₖ − σ² are the squared
 //! lengths of its columns, and σ² is the mean of the d − q eigenvalues that are left out.
 //!
-//! * [`Solver::ClosedForm`]: that solution, by [`Pca`](crate::Pca).
+//! * [`Solver::ClosedForm`]: that solution, by [`Pca`].
 //! * [`Solver::Em`]: expectation-maximisation (equations 29 and 30 there). Each iteration costs d²·q where n ≥ d (the covariance is
 //!   formed once), else 2·n·d·q, and needs no d × d matrix then. The likelihood never falls; convergence is linear, and slow where σ² is
 //!   close to the variances that are kept.
@@ -152,7 +152,7 @@ impl ProbabilisticPca {
     }
 
     fn closed_form<F: Float>(&self, x: &ArrayRef2<F>) -> Result<(Parameters, History)> {
-        let pca = Pca::new().components(self.directions).fit(&x.mapv(|v| v.f64()))?;
+        let pca = Pca::new().components(self.directions).fit(x)?;
         Ok((Parameters::of_pca(&pca, x.nrows()), History::new()))
     }
 }
