@@ -8,6 +8,7 @@ mod pca_density;
 mod pca_oracle;
 mod ppca;
 mod ppca_mixture;
+mod readings;
 
 use unsup_decomposition::Route;
 
