@@ -6,7 +6,7 @@ use approx::{assert_abs_diff_eq, assert_relative_eq};
 use ndarray::{Array1, Array2, Axis, array, concatenate};
 use proptest::prelude::*;
 use unsup_core::contract::{self, Questions};
-use unsup_core::estimator::{AnomalyScore, Fit, InverseTransform, Transform};
+use unsup_core::estimator::{AnomalyScore, Fit, InverseTransform, LogDensity, Transform};
 use unsup_core::{Error, Float, Seed, data};
 use unsup_decomposition::{Pca, PcaModel, Route};
 
@@ -19,7 +19,9 @@ fn questions<F: Float>() -> Questions<PcaModel<F>, F> {
             let rebuilt = model.inverse_transform(&codes)?.mapv(|v| v.f64());
             let scores = model.anomaly_score(x)?.insert_axis(Axis(1));
             let codes = codes.mapv(|v| v.f64());
-            Ok(concatenate(Axis(1), &[codes.view(), rebuilt.view(), scores.view()]).unwrap_or_default())
+            let densities = model.log_density(x)?.insert_axis(Axis(1));
+            let parts = [codes.view(), rebuilt.view(), scores.view(), densities.view()];
+            Ok(concatenate(Axis(1), &parts).unwrap_or_default())
         },
         history: |_| None,
     }

@@ -269,6 +269,24 @@ fn cases_by_routes() -> Result<(), Failure> {
     Ok(())
 }
 
+#[test]
+fn a_density_of_single_precision_keeps_its_digits_far_from_the_origin() -> Result<(), Failure> {
+    for (n, d) in [(200, 6), (20, 60)] {
+        // noise of 0.01 at a mean of 1000: a rounded mean would be off by a hundredth of it
+        let far = plane_with_noise(6, n, d, 2, 0.01).mapv(|v| (v + 1e3) as f32);
+        let near = far.mapv(|v| f64::from(v) - 1e3);
+        for route in [Route::Svd, Route::Gram] {
+            let (single, double) = (
+                Pca::new().components(2).route(route).fit(&far)?,
+                Pca::new().components(2).route(route).fit(&near)?,
+            );
+            assert_relative_eq!(single.noise_variance(), double.noise_variance(), max_relative = 1e-6);
+            assert_abs_diff_eq!(single.log_density(&far)?, double.log_density(&near)?, epsilon = 1e-3);
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

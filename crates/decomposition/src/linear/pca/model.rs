@@ -15,6 +15,8 @@ pub struct PcaModel<F> {
     spec: Pca,
     route: Route,
     mean: Array1<F>,
+    /// the mean before it was rounded to the element type: far from the origin a density needs it `[d]`
+    centre: Array1<f64>,
     /// `[k, d]`
     components: Array2<F>,
     explained_variance: Array1<f64>,
@@ -49,6 +51,7 @@ impl<F: Float> PcaModel<F> {
             spec,
             route,
             mean: means.mapv(F::of),
+            centre: means,
             components: fix_signs(directions.slice(s![..k, ..]).to_owned()).mapv(F::of),
             explained_variance: kept.to_owned(),
             total_variance,
@@ -71,6 +74,11 @@ impl<F: Float> PcaModel<F> {
     /// The mean of the rows. `[d]`
     pub fn mean(&self) -> &Array1<F> {
         &self.mean
+    }
+
+    /// The mean in `f64`, whatever the element type.
+    pub(in crate::linear) fn centre(&self) -> &Array1<f64> {
+        &self.centre
     }
 
     /// The directions, orthonormal, from the greatest variance down, one a row. `[k, d]`
@@ -172,7 +180,7 @@ impl<F: Float> PcaModel<F> {
         let (rows, d) = (self.rows as f64, self.mean.len());
         let wide = |v: &F| v.f64();
         let scale = if self.has_density { (rows - 1.0) / rows } else { 0.0 };
-        let (mean, basis) = (self.mean.map(wide), self.components.map(wide));
+        let (mean, basis) = (self.centre.clone(), self.components.map(wide));
         let variances = &self.explained_variance * scale;
         Gaussian::new("PCA as a density", mean, Array1::ones(d), basis, variances, self.noise_variance)
     }
@@ -253,7 +261,7 @@ impl<F: Float> Persist for PcaModel<F> {
 
     fn to_record(&self) -> Result<Record> {
         Record::new(Self::kind())
-            .array("mean", &self.mean)
+            .array("centre", &self.centre)
             .array("components", &self.components)
             .array("explained_variance", &self.explained_variance)
             .value("spec", &self.spec)?
@@ -265,10 +273,12 @@ impl<F: Float> Persist for PcaModel<F> {
     }
 
     fn from_record(record: &Record) -> Result<Self> {
+        let centre: Array1<f64> = record.read_list("centre")?;
         let model = PcaModel {
+            mean: centre.mapv(F::of),
+            centre,
             spec: record.read_value("spec")?,
             route: record.read_value("route")?,
-            mean: record.read_list("mean")?,
             components: record.read_table("components")?,
             explained_variance: record.read_list("explained_variance")?,
             total_variance: record.read_value("total_variance")?,
@@ -277,7 +287,7 @@ impl<F: Float> Persist for PcaModel<F> {
             rows: record.read_value("rows")?,
         };
         let (k, d) = model.components.dim();
-        record.require(k > 0 && d == model.mean.len(), "`components` and `mean` differ in width")?;
+        record.require(k > 0 && d == model.mean.len(), "`components` and `centre` differ in width")?;
         record.require(
             k == model.explained_variance.len(),
             "`components` and `explained_variance` differ in number",

@@ -31,9 +31,8 @@ impl Parameters {
     pub(super) fn of_pca<F: Float>(pca: &PcaModel<F>, rows: usize) -> Self {
         let (noise, scale) = (pca.noise_variance(), (rows as f64 - 1.0) / rows as f64);
         let lengths = pca.explained_variance().mapv(|v| (v * scale - noise).max(0.0).sqrt());
-        let wide = |v: &F| v.f64();
-        let (mean, components) = (pca.mean().map(wide), pca.components().map(wide));
-        Parameters { mean, loadings: &components.t() * &lengths, noise }
+        let components = pca.components().map(|v| v.f64());
+        Parameters { mean: pca.centre().clone(), loadings: &components.t() * &lengths, noise }
     }
 
     /// The same density with orthogonal loadings from the longest down, their signs fixed. A rotation of z changes nothing else.

@@ -58,7 +58,7 @@ impl ProbabilisticPcaModel {
         &self.parameters.loadings
     }
 
-    /// The directions of W's columns, one a row, as those of [`PcaModel`](crate::PcaModel). `[q, d]`
+    /// The directions of W's columns, one a row, as those of [`PcaModel`](crate::PcaModel); zeros where a column of W is. `[q, d]`
     pub fn components(&self) -> &Array2<f64> {
         &self.components
     }

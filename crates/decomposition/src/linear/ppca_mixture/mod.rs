@@ -10,7 +10,7 @@
 //! dimensions: each component has coordinates of its own.
 //!
 //! Cost of an iteration, n rows, d columns, k components: k·n·d² multiply-adds for the weighted covariances (of the rows that a component
-//! has a share of) and k·d³ for their eigenvectors; memory: k·d². Beyond some thousand columns reduce them first
+//! has a share of) and k·d³ for their eigenvectors; memory: 4 to 32 times k·d². Beyond some thousand columns reduce them first
 //! by [`Pca`](crate::Pca).
 //!
 //! Source: Tipping & Bishop, *Mixtures of probabilistic principal component analyzers*, Neural Computation 11 (1999).
