@@ -3,6 +3,10 @@
 //! | method | spec | when |
 //! | --- | --- | --- |
 //! | [principal component analysis](linear::pca) | [`Pca`] | linear structure, compression, decorrelation, a first look |
+//! | [incremental PCA](linear::incremental) | [`IncrementalPca`] | streams, tables larger than the memory |
+//! | [probabilistic PCA](linear::ppca) | [`ProbabilisticPca`] | a density, samples, missing values |
+//! | [factor analysis](linear::factor) | [`FactorAnalysis`] | what columns share, each with noise of its own |
+//! | [mixture of probabilistic PCA](linear::ppca_mixture) | [`PpcaMixture`] | groups of different directions, bent sheets |
 //! | [Procrustes alignment](shape::procrustes) | [`Procrustes`] | landmarks in poses that do not matter |
 //! | [statistical shape models](shape::statistical) | [`StatisticalShape`] | how shapes of a population vary; only plausible shapes |
 //! | [eigen-images](shape::eigen_images) | [`EigenImages`] | registered images of one size |
@@ -29,8 +33,12 @@
 pub mod linear;
 pub mod shape;
 
-pub use linear::pca;
+pub use linear::factor::{FactorAnalysis, FactorAnalysisModel};
+pub use linear::incremental::{IncrementalPca, IncrementalPcaModel};
 pub use linear::pca::{Components, Pca, PcaModel, Route};
+pub use linear::ppca::{ProbabilisticPca, ProbabilisticPcaModel};
+pub use linear::ppca_mixture::{PpcaMixture, PpcaMixtureModel};
+pub use linear::{factor, incremental, pca, ppca, ppca_mixture};
 pub use shape::{
     EigenImages, EigenImagesModel, Procrustes, ProcrustesModel, StatisticalShape, StatisticalShapeModel,
 };

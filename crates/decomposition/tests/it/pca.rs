@@ -1,16 +1,16 @@
-//! PCA: the contract, its invariants as properties, accuracy far from the origin, bad input.
+//! PCA: the contract, its invariants as properties, accuracy far from the origin, bad input. Numbers in parentheses are those of
+//! scikit-learn's own tests, as a list of invariants.
 
+use crate::ROUTES;
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use ndarray::{Array1, Array2, Axis, array, concatenate};
 use proptest::prelude::*;
 use unsup_core::contract::{self, Questions};
-use unsup_core::estimator::{AnomalyScore, Fit, InverseTransform, Transform};
+use unsup_core::estimator::{AnomalyScore, Fit, InverseTransform, LogDensity, Transform};
 use unsup_core::{Error, Float, Seed, data};
 use unsup_decomposition::{Pca, PcaModel, Route};
 
 type Failure = Box<dyn std::error::Error>;
-
-const ROUTES: [Route; 3] = [Route::Covariance, Route::Svd, Route::RANDOMIZED];
 
 fn questions<F: Float>() -> Questions<PcaModel<F>, F> {
     Questions {
@@ -19,7 +19,9 @@ fn questions<F: Float>() -> Questions<PcaModel<F>, F> {
             let rebuilt = model.inverse_transform(&codes)?.mapv(|v| v.f64());
             let scores = model.anomaly_score(x)?.insert_axis(Axis(1));
             let codes = codes.mapv(|v| v.f64());
-            Ok(concatenate(Axis(1), &[codes.view(), rebuilt.view(), scores.view()]).unwrap_or_default())
+            let densities = model.log_density(x)?.insert_axis(Axis(1));
+            let parts = [codes.view(), rebuilt.view(), scores.view(), densities.view()];
+            Ok(concatenate(Axis(1), &parts).unwrap_or_default())
         },
         history: |_| None,
     }
@@ -57,7 +59,7 @@ fn the_route_follows_the_shape() -> Result<(), Failure> {
     let route = |x: &Array2<f64>, k| Pca::new().components(k).fit(x).map(|m| m.route());
     assert_eq!(route(&table(1, 300, 20), 3)?, Route::Covariance);
     assert_eq!(route(&table(1, 30, 20), 3)?, Route::Svd);
-    assert_eq!(route(&table(1, 20, 300), 3)?, Route::Svd);
+    assert_eq!(route(&table(1, 20, 300), 3)?, Route::Gram);
     assert_eq!(route(&table(1, 600, 550), 3)?, Route::RANDOMIZED);
     Ok(())
 }
@@ -122,6 +124,22 @@ fn rank_deficient_data_have_the_variances_of_their_rank() -> Result<(), Failure>
     Ok(())
 }
 
+// (35)
+#[test]
+fn a_table_made_with_singular_values_has_them() -> Result<(), Failure> {
+    // orthonormal codes without a mean, so that centring leaves them
+    let codes = table(8, 100, 3);
+    let codes = unsup_core::math::orthonormal(&(&codes - &codes.mean_axis(Axis(0)).unwrap_or_default()));
+    let values = array![std::f64::consts::PI, std::f64::consts::E, 1.0];
+    let directions = unsup_core::math::orthonormal(&table(9, 110, 3));
+    let x = (codes * &values).dot(&directions.t()) + 2.0;
+    for route in ROUTES {
+        let model = Pca::new().components(3).route(route).fit(&x)?;
+        assert_relative_eq!(model.singular_values(), values, max_relative = 1e-12);
+    }
+    Ok(())
+}
+
 #[test]
 fn bad_hyper_parameters_and_bad_data_are_named() {
     let x = table(1, 6, 4);
@@ -142,14 +160,16 @@ fn bad_hyper_parameters_and_bad_data_are_named() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
+    // (35) and (36)
     #[test]
     fn components_are_orthonormal_variances_sum_up_and_routes_agree(n in 3usize..80, d in 2usize..30, seed in any::<u64>()) {
         let x = table(seed, n, d);
         let all = Pca::new().route(Route::Svd).fit(&x)?;
         let covariance = Pca::new().route(Route::Covariance).fit(&x)?;
         let k = n.min(d);
+        let gram = Pca::new().route(Route::Gram).fit(&x)?;
         let randomized = Pca::new().components(k).route(Route::RANDOMIZED).seed(seed).fit(&x)?;
-        for model in [&all, &covariance, &randomized] {
+        for model in [&all, &covariance, &gram, &randomized] {
             assert_abs_diff_eq!(model.components().dot(&model.components().t()), Array2::eye(k), epsilon = 1e-8);
             assert_abs_diff_eq!(model.explained_variance(), all.explained_variance(), epsilon = 1e-9);
             prop_assert!((model.explained_variance_ratio().sum() - 1.0).abs() < 1e-9);
@@ -165,6 +185,7 @@ proptest! {
         }
     }
 
+    // (34) and (36)
     #[test]
     fn whitened_codes_are_uncorrelated_with_unit_variance(n in 30usize..120, d in 2usize..8, seed in any::<u64>()) {
         let x = decaying(seed, n, d).dot(&table(seed ^ 1, d, d));

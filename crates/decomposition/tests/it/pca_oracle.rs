@@ -62,6 +62,7 @@ fn every_route_gives_the_components_of_scikit_learn() -> Result<(), Failure> {
         let routes = [
             Route::Auto,
             Route::Covariance,
+            Route::Gram,
             Route::Svd,
             // enough iterations for the gap after the last component of these data
             Route::Randomized { oversamples: 20, iterations: 60 },

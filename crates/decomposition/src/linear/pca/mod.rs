@@ -2,17 +2,29 @@
 //!
 //! The centred table X_c `[n, d]` is described by k orthonormal directions v₁ … v_k such that each
 //! captures as much of the variance left by those before it as a direction can. The field derives
-//! them in two ways, and both are here, with a third for large tables:
+//! them in two ways, and both are here, with one for wide tables and one for large ones:
 //!
 //! * [`Route::Covariance`]: eigenvectors of X_cᵀX_c / (n − 1). One pass of n·d² multiply-adds; the
 //!   cheapest when n ≫ d. Squares the condition number: directions whose standard deviation is
 //!   below 10⁻⁸ of the largest are noise.
+//! * [`Route::Gram`]: eigenvectors of the n × n matrix X_c X_cᵀ, mapped back through X_cᵀ and made orthonormal there; n²·d/2
+//!   multiply-adds, the cheapest when n ≪ d. Squares the condition number as well.
 //! * [`Route::Svd`]: right singular vectors of X_c, which is never squared; small variances keep
 //!   their digits. 2·n·d² multiply-adds in parallel for tall tables (a QR factor by chunks, then
 //!   the SVD of d × d).
 //! * [`Route::Randomized`]: subspace iteration on a random start (Halko, Martinsson & Tropp 2011,
 //!   algorithm 4.4, applied to the row space): q + 2 passes of 2·n·d·(k + p). Approximate, to far
-//!   below the variance of the directions left out; for k ≪ min(n, d).
+//!   below the variance of the directions left out; for k ≪ min(n, d). [`PcaModel::residuals`] says how far off it
+//!   is, [`Pca::tolerance`] lets it go on until it is near enough.
+//!
+//! # The probabilistic reading
+//!
+//! The model is also the maximum-likelihood fit of x = Wz + μ + ε with z ~ N(0, I) and ε ~ N(0, σ²I) (Tipping & Bishop 1999): the
+//! Gaussian whose covariance has the variances λₖ along the components and σ² along everything else. It answers
+//! [`LogDensity`](unsup_core::estimator::LogDensity) and [`Sample`](unsup_core::estimator::Sample). Its variances are those of maximum
+//! likelihood, divided by n; σ² is the mean of the d − k left-out eigenvalues, also where n < d and most of them are zero.
+//! [`PcaModel::explained_variance`] is the unbiased one, divided by n − 1. For missing values and EM see
+//! [`ProbabilisticPca`](crate::ProbabilisticPca).
 //!
 //! **Use it** for linear structure, to compress or decorrelate before another method, as a first
 //! look at a table. Scale the columns first when their units differ. **Do not use it** to find
@@ -21,15 +33,17 @@
 //! Data are centred before anything is multiplied, by all routes, so the accuracy does not depend on
 //! how far from the origin they lie. A direction's sign is fixed by making its largest loading
 //! positive. Sources: Pearson (1901); Hotelling (1933); Halko, Martinsson & Tropp, *Finding structure
-//! with randomness*, SIAM Review 53 (2011).
+//! with randomness*, SIAM Review 53 (2011); Tipping & Bishop, *Probabilistic principal component analysis*, JRSS B 61 (1999);
+//! Minka, *Automatic choice of dimensionality for PCA*, NIPS 2000.
 
+mod dimension;
 mod model;
-mod routes;
+pub(in crate::linear) mod routes;
 
 pub use model::PcaModel;
 
-use ndarray::{Array1, Array2, ArrayRef2, s};
-use routes::Spectrum;
+use ndarray::{Array2, ArrayRef2};
+use routes::{Effort, Spectrum};
 use serde::{Deserialize, Serialize};
 use unsup_core::estimator::Fit;
 use unsup_core::math::{Moments, Scatter};
@@ -47,18 +61,24 @@ pub enum Components {
     Count(usize),
     /// As few as explain more than this fraction of the variance.
     Fraction(f64),
+    /// As many as have the greatest evidence (Minka 2000). Needs at least as many rows as columns. Data that lie in a plane of
+    /// r < d dimensions have r.
+    Mle,
 }
 
 /// How the components are computed; see the [module](self) for when each is best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Route {
-    /// Chosen by shape: the covariance when n ≥ 2d and d ≤ 4096; else randomized when a count of at
-    /// most a tenth of min(n, d) is asked of a table with min(n, d) > 500; else the SVD.
+    /// Chosen by shape: the covariance when n ≥ 2d and d ≤ 4096; the Gram matrix when d ≥ 2n and n ≤ 4096; else randomized when a
+    /// count of at most a tenth of min(n, d) is asked of a table with min(n, d) > 500; else the SVD.
     #[default]
     Auto,
     /// Eigenvectors of the covariance matrix.
     Covariance,
+    /// Eigenvectors of the n × n products of rows, mapped back. Of a table with more rows than columns the triangular factor takes
+    /// their place.
+    Gram,
     /// Singular vectors of the centred table.
     Svd,
     /// Subspace iteration from a random start.
@@ -92,11 +112,12 @@ pub struct Pca {
     components: Components,
     route: Route,
     whiten: bool,
+    tolerance: f64,
     seed: Seed,
 }
 
 impl Pca {
-    /// All components, the route chosen by shape, no whitening.
+    /// All components, the route chosen by shape, no whitening, a tolerance of 0, seed 0.
     pub fn new() -> Self {
         Self::default()
     }
@@ -115,6 +136,13 @@ impl Pca {
         self
     }
 
+    /// Keeps as many components as have the greatest evidence (Minka 2000); see [`Components::Mle`].
+    #[must_use]
+    pub fn most_probable_components(mut self) -> Self {
+        self.components = Components::Mle;
+        self
+    }
+
     /// Chooses the route by hand.
     #[must_use]
     pub fn route(mut self, route: Route) -> Self {
@@ -129,6 +157,14 @@ impl Pca {
         self
     }
 
+    /// The randomized route ends before its last iteration when every kept component satisfies ‖Cv − λv‖ ≤ tolerance·λ, C the
+    /// covariance matrix. At 0, the default, it makes all of its iterations.
+    #[must_use]
+    pub fn tolerance(mut self, tolerance: f64) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
     /// Where the randomized route's start comes from.
     #[must_use]
     pub fn seed(mut self, seed: impl Into<Seed>) -> Self {
@@ -140,6 +176,9 @@ impl Pca {
         if n < 2 {
             return Err(Error::TooFewRows { method: "PCA", needed: 2, found: n });
         }
+        if !(self.tolerance >= 0.0 && self.tolerance.is_finite()) {
+            return Err(Error::parameter("tolerance", self.tolerance, "a finite number, at least 0"));
+        }
         match self.components {
             Components::Count(k) if k == 0 || k > n.min(d) => Err(Error::parameter(
                 "components",
@@ -149,7 +188,14 @@ impl Pca {
             Components::Fraction(f) if !(f > 0.0 && f < 1.0) => {
                 Err(Error::parameter("variance", f, "a fraction above 0 and below 1"))
             }
-            Components::All | Components::Fraction(_) if matches!(self.route, Route::Randomized { .. }) => {
+            Components::Mle if n < d => Err(Error::parameter(
+                "components",
+                "the most probable number",
+                "a count or a fraction where there are fewer rows than columns",
+            )),
+            Components::All | Components::Fraction(_) | Components::Mle
+                if matches!(self.route, Route::Randomized { .. }) =>
+            {
                 Err(Error::parameter(
                     "components",
                     "not a count",
@@ -163,16 +209,19 @@ impl Pca {
     fn chosen_route(&self, n: usize, d: usize) -> Route {
         match (self.route, self.components) {
             (Route::Auto, _) if n >= 2 * d && d <= 4096 => Route::Covariance,
+            (Route::Auto, _) if d >= 2 * n && n <= 4096 => Route::Gram,
             (Route::Auto, Components::Count(k)) if n.min(d) > 500 && 10 * k <= n.min(d) => Route::RANDOMIZED,
             (Route::Auto, _) => Route::Svd,
             (chosen, _) => chosen,
         }
     }
 
-    fn kept(&self, variances: &Array1<f64>, total: f64) -> usize {
+    fn kept(&self, spectrum: &Spectrum, total: f64, rows: usize) -> usize {
+        let variances = &spectrum.variances;
         match self.components {
             Components::All => variances.len(),
             Components::Count(k) => k,
+            Components::Mle => dimension::minka(&variances.to_vec(), rows, spectrum.rounding * total),
             Components::Fraction(fraction) => {
                 let mut sum = 0.0;
                 let enough = |v: &f64| {
@@ -201,40 +250,33 @@ impl<F: Float> Fit<ArrayRef2<F>> for Pca {
         self.check(n, d)?;
         let route = self.chosen_route(n, d);
         let degrees = n as f64 - 1.0;
-        let (means, total, Spectrum { variances, directions }) = if route == Route::Covariance {
+        let count = if let Components::Count(k) = self.components { k } else { n.min(d) };
+        let (means, total, spectrum) = if route == Route::Covariance {
             let scatter = Scatter::of(x, "x")?;
-            let count = if let Components::Count(k) = self.components { k } else { d };
             let total = scatter.products.diag().sum() / degrees;
-            let spectrum = routes::covariance(&scatter, count)?;
+            let spectrum = routes::covariance(&scatter, count, F::EPS)?;
             (scatter.means, total, spectrum)
         } else {
             let Moments { means, variances } = Moments::of(x, "x")?;
-            let spectrum = match (route, self.components) {
-                (Route::Randomized { oversamples, iterations }, Components::Count(k)) => {
-                    let width = (k + oversamples).min(n.min(d));
-                    routes::randomized(x, &means, width, iterations, self.seed, observer)?
+            let spectrum = match route {
+                Route::Randomized { oversamples, iterations } => {
+                    let width = (count + oversamples).min(n.min(d));
+                    let effort = Effort { count, width, iterations, tolerance: self.tolerance };
+                    routes::randomized(x, &means, &effort, self.seed, observer)?
                 }
+                Route::Gram => routes::gram(x, &means, count)?,
                 _ => routes::svd_of_design(x, &means)?,
             };
             (means, variances.sum() * n as f64 / degrees, spectrum)
         };
-        let k = self.kept(&variances, total).min(variances.len());
-        let directions = fix_signs(directions.slice(s![..k, ..]).to_owned());
-        Ok(PcaModel::new(
-            self.clone(),
-            route,
-            means,
-            directions,
-            variances.slice(s![..k]).to_owned(),
-            total,
-            n,
-        ))
+        let k = self.kept(&spectrum, total, n).min(spectrum.variances.len());
+        Ok(PcaModel::new(self.clone(), route, n, means, total, spectrum, k))
     }
 }
 
 /// Makes the largest loading of each direction positive. Loadings within 10⁻⁶ of the largest count
 /// as equal and the first of them decides, so that rounding cannot flip a sign.
-fn fix_signs(mut directions: Array2<f64>) -> Array2<f64> {
+pub(in crate::linear) fn fix_signs(mut directions: Array2<f64>) -> Array2<f64> {
     for mut direction in directions.rows_mut() {
         let largest = direction.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
         if direction.iter().find(|v| v.abs() >= largest * (1.0 - 1e-6)).is_some_and(|v| *v < 0.0) {

@@ -1,5 +1,6 @@
-//! The three ways to the principal components.
+//! The four ways to the principal components.
 
+use crate::linear::singular;
 use ndarray::{Array1, Array2, ArrayRef2, s};
 use std::ops::ControlFlow;
 use unsup_core::math::{self, Eigen, Scatter, Svd};
@@ -7,11 +8,13 @@ use unsup_core::observe::{Event, Observer, Stop};
 use unsup_core::{Float, Result, Seed};
 
 /// Variances from the largest down, and a direction of length 1 for each.
-pub(super) struct Spectrum {
+pub(in crate::linear) struct Spectrum {
     /// `[m]`
-    pub(super) variances: Array1<f64>,
+    pub(in crate::linear) variances: Array1<f64>,
     /// `[m, d]`
-    pub(super) directions: Array2<f64>,
+    pub(in crate::linear) directions: Array2<f64>,
+    /// a variance of at most this share of the total is nothing but rounding
+    pub(in crate::linear) rounding: f64,
 }
 
 /// The mean as the element type rounds it: what is taken off each row.
@@ -19,8 +22,8 @@ fn shift<F: Float>(means: &Array1<f64>) -> Vec<F> {
     means.iter().map(|&m| F::of(m)).collect()
 }
 
-/// Eigen-decomposition of X_cᵀX_c / (n − 1).
-pub(super) fn covariance(scatter: &Scatter, count: usize) -> Result<Spectrum> {
+/// Eigen-decomposition of X_cᵀX_c / (n − 1). `precision` is that of the products.
+pub(in crate::linear) fn covariance(scatter: &Scatter, count: usize, precision: f64) -> Result<Spectrum> {
     let n = scatter.rows;
     let Eigen { values, vectors } = math::leading_eigen(&scatter.covariance(n as f64 - 1.0), count)?;
     let kept = n.min(values.len());
@@ -28,22 +31,49 @@ pub(super) fn covariance(scatter: &Scatter, count: usize) -> Result<Spectrum> {
         // rounding can leave a variance of zero slightly negative
         variances: values.slice(s![..kept]).mapv(|v| v.max(0.0)),
         directions: vectors.slice(s![..kept, ..]).to_owned(),
+        rounding: 4.0 * precision * (scatter.means.len() as f64).sqrt(),
     })
+}
+
+/// Eigenvectors of the n × n matrix X_c X_cᵀ, mapped back.
+pub(super) fn gram<F: Float>(x: &ArrayRef2<F>, means: &Array1<f64>, count: usize) -> Result<Spectrum> {
+    let n = x.nrows();
+    let (s, directions) = singular::leading(&centred(x, means), count)?;
+    Ok(Spectrum {
+        variances: s.mapv(|v| v * v / (n as f64 - 1.0)),
+        directions,
+        rounding: 4.0 * f64::EPSILON * (n as f64).sqrt(),
+    })
+}
+
+/// Rows widened and centred exactly. In f32 the rounded mean differs from the mean; the difference would be a rank-one term that
+/// belongs to no direction of the data.
+fn centred<F: Float>(x: &ArrayRef2<F>, means: &Array1<f64>) -> Array2<f64> {
+    Array2::from_shape_fn(x.dim(), |(i, j)| x[[i, j]].f64() - means[j])
 }
 
 /// Singular value decomposition of X_c: of its triangular factor when there are more rows than
 /// columns, since R of X_c = QR has the same singular values and right vectors.
 pub(super) fn svd_of_design<F: Float>(x: &ArrayRef2<F>, means: &Array1<f64>) -> Result<Spectrum> {
     let (n, d) = x.dim();
-    let design = if n > d {
-        // In f32 the rounded mean differs from the mean; the difference is a rank-one term that
-        // belongs to no direction of the data, so rows are widened and centred exactly.
-        math::triangular_factor(x, means)
-    } else {
-        Array2::from_shape_fn((n, d), |(i, j)| x[[i, j]].f64() - means[j])
-    };
+    let design = if n > d { math::triangular_factor(x, means) } else { centred(x, means) };
     let Svd { s, vt, .. } = math::svd(&design)?;
-    Ok(Spectrum { variances: s.mapv(|v| v * v / (n as f64 - 1.0)), directions: vt })
+    Ok(Spectrum {
+        variances: s.mapv(|v| v * v / (n as f64 - 1.0)),
+        directions: vt,
+        rounding: (f64::EPSILON * n.max(d) as f64).powi(2),
+    })
+}
+
+/// How long the randomized route goes on.
+pub(super) struct Effort {
+    /// directions asked for
+    pub(super) count: usize,
+    /// directions carried along
+    pub(super) width: usize,
+    pub(super) iterations: usize,
+    /// the largest residual, relative to its variance, at which it may stop before
+    pub(super) tolerance: f64,
 }
 
 /// Subspace iteration: Q ← orth(X_cᵀX_c Q) from a Gaussian start of `width` columns, then the SVD of
@@ -51,26 +81,32 @@ pub(super) fn svd_of_design<F: Float>(x: &ArrayRef2<F>, means: &Array1<f64>) -> 
 pub(super) fn randomized<F: Float>(
     x: &ArrayRef2<F>,
     means: &Array1<f64>,
-    width: usize,
-    iterations: usize,
+    effort: &Effort,
     seed: Seed,
     observer: &mut dyn Observer,
 ) -> Result<Spectrum> {
     const TASK: &str = "randomized PCA";
-    let (n, d) = x.dim();
+    let ((n, d), &Effort { count, width, iterations, tolerance }) = (x.dim(), effort);
+    let degrees = n as f64 - 1.0;
     let shift = shift::<F>(means);
     let start = seed.named("randomized PCA").normals(d * width);
     let mut basis = math::orthonormal(&Array2::from_shape_vec((d, width), start).unwrap_or_default());
     let _ = observer.observe(&Event::Started { task: TASK, total: iterations + 1 });
     let mut stop = Stop::IterationLimit;
     for iteration in 1..=iterations + 1 {
-        let scattered = math::transposed_product(x, &shift, &basis);
-        // the variance captured so far: the trace of the scatter within the subspace
-        let captured = (&basis * &scattered).sum() / (n as f64 - 1.0);
+        let scattered = math::transposed_product(x, &shift, &basis) / degrees;
+        // the variance captured so far: the trace of the covariance within the subspace
+        let captured = (&basis * &scattered).sum();
+        let residual = if tolerance > 0.0 { worst_residual(&basis, &scattered, count)? } else { f64::NAN };
         basis = math::orthonormal(&scattered);
-        let event = Event::Progress { task: TASK, done: iteration, objective: captured, terms: &[] };
+        let terms: &[_] = if tolerance > 0.0 { &[("residual", residual)] } else { &[] };
+        let event = Event::Progress { task: TASK, done: iteration, objective: captured, terms };
         if observer.observe(&event) == ControlFlow::Break(()) {
             stop = Stop::Interrupted;
+            break;
+        }
+        if residual <= tolerance {
+            stop = Stop::Converged;
             break;
         }
     }
@@ -78,5 +114,35 @@ pub(super) fn randomized<F: Float>(
     let codes = math::product(x, &shift, &basis.mapv(F::of));
     let code_means = math::column_means(&codes);
     let Svd { s, vt, .. } = math::svd(&math::triangular_factor(&codes, &code_means))?;
-    Ok(Spectrum { variances: s.mapv(|v| v * v / (n as f64 - 1.0)), directions: vt.dot(&basis.t()) })
+    Ok(Spectrum {
+        variances: s.mapv(|v| v * v / degrees),
+        directions: vt.dot(&basis.t()),
+        rounding: 4.0 * F::EPS * (d as f64).sqrt(),
+    })
+}
+
+/// The largest ‖Cy − θy‖/θ of the `count` best pairs (θ, y) that the subspace holds (Rayleigh–Ritz), from Q and CQ.
+fn worst_residual(basis: &Array2<f64>, scattered: &Array2<f64>, count: usize) -> Result<f64> {
+    let Eigen { values, vectors } = math::leading_eigen(&basis.t().dot(scattered), count)?;
+    let ritz = basis.dot(&vectors.t());
+    let left = scattered.dot(&vectors.t()) - &ritz * &values;
+    let worst = left
+        .columns()
+        .into_iter()
+        .zip(&values)
+        .map(|(r, v)| if *v > 0.0 { r.dot(&r).sqrt() / v } else { 0.0 });
+    Ok(worst.fold(0.0, f64::max))
+}
+
+/// ‖Cv − λv‖ of each direction, C the covariance matrix, in one pass over the rows and in the arithmetic of their type.
+pub(super) fn residuals<F: Float>(
+    x: &ArrayRef2<F>,
+    means: &Array1<f64>,
+    directions: &Array2<f64>,
+    variances: &Array1<f64>,
+) -> Array1<f64> {
+    let columns = directions.t().as_standard_layout().into_owned();
+    let scattered = math::transposed_product(x, &shift::<F>(means), &columns) / (x.nrows() as f64 - 1.0);
+    let left = scattered - &columns * variances;
+    left.columns().into_iter().map(|r| r.dot(&r).sqrt()).collect()
 }
