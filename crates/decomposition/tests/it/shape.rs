@@ -289,7 +289,7 @@ proptest! {
             prop_assert!(pair[1] <= pair[0] * (1.0 + 1e-12) + 1e-14 * n as f64, "{pair:?}");
         }
         for ((pose, shape), aligned) in model.poses().iter().zip(moved.axis_iter(Axis(0))).zip(model.aligned().axis_iter(Axis(0))) {
-            prop_assert!(greatest((pose.apply(&shape) - &aligned).into_iter()) < 1e-9);
+            prop_assert!(greatest((pose.apply(&shape) - aligned).into_iter()) < 1e-9);
             prop_assert!(scaling || (pose.scale() - 1.0).abs() < 1e-12);
         }
         let mean = model.aligned().mean_axis(Axis(0)).expect("shapes");
@@ -309,7 +309,7 @@ proptest! {
         let other = (&moved - &centre).dot(&rotation(dimensions, [angle, 0.5 * angle, -angle])) * stretch + &centre;
         prop_assert!(cost(&moved) <= cost(&other) * (1.0 + 1e-12));
         if pose.scale() > 1e-6 {
-            prop_assert!(greatest((pose.inverse().apply(&moved) - &a).into_iter()) < 1e-7);
+            prop_assert!(greatest((pose.inverse().apply(&moved) - a).into_iter()) < 1e-7);
         }
     }
 
