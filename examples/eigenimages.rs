@@ -123,7 +123,7 @@ fn modes(model: &EigenImagesModel<f32>, count: usize) -> Result<ImageGrid, Failu
             captions.push(format!("{}: {step:+} sd", m + 1));
         }
     }
-    let views: Vec<_> = images.iter().map(ndarray::Array2::view).collect();
+    let views: Vec<_> = images.iter().map(|image| image.view()).collect();
     Ok(ImageGrid::new("Modes of variation")
         .grey(&stack(Axis(0), &views)?)?
         .columns(STEPS.len())
@@ -143,7 +143,7 @@ fn rebuilt(
         rows.push(model.reconstruct(originals, k)?);
         captions.extend(vec![format!("k = {k}"); columns]);
     }
-    let views: Vec<_> = rows.iter().map(ndarray::Array3::view).collect();
+    let views: Vec<_> = rows.iter().map(|row| row.view()).collect();
     let (low, high) =
         originals.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
     Ok(ImageGrid::new("Rebuilt from k components")

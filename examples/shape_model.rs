@@ -73,7 +73,7 @@ fn main() -> Result<(), Failure> {
     report.figure("iterations", "iterations of the alignment", aligned.history().iterations() as f64);
     report.figure("spread", "root mean square distance of a landmark from its mean", aligned.spread());
     let view = View::of(aligned.mean());
-    let raw = drawing(&population, "Before and after").panel("as they came");
+    let raw = Outlines::new("Before and after").edges(&[]).panel("as they came");
     let raw = shapes.axis_iter(Axis(0)).enumerate().try_fold(raw, |figure, (i, shape)| {
         figure.shape(
             &view.flat(&(&shape - &shape.mean_axis(Axis(0)).unwrap_or_default())),
@@ -118,7 +118,7 @@ fn main() -> Result<(), Failure> {
         report.picture(
             "codes",
             &plot,
-            "Gestures, which the model does not know, separate along the first mode.",
+            "Closed hands lie to the right. A grab begins with an open hand, so half of them lie among the hands that expand.",
         )?;
         let kmeans = KMeans::new(names.len()).restarts(10).seed(1).fit(&codes.slice(s![.., ..2]))?;
         let agreement = metrics::adjusted_rand(labels, kmeans.labels())?;
@@ -132,7 +132,7 @@ fn main() -> Result<(), Failure> {
     report.section(
         "A new shape",
         "The last shape is left out, one of its landmarks is moved by the size of the shape, and the model of the others is fitted to it: the \
-         plausible shape nearest to it is the whole shape, not the outlier.",
+         plausible shape nearest to it does not reach for the landmark, though it is pulled: squares are minimised.",
     );
     let (rest, last) = (shapes.slice(s![..n - 1, .., ..]), shapes.index_axis(Axis(0), n - 1));
     let spec = StatisticalShape::new().variance(0.95);
@@ -220,9 +220,9 @@ fn modes(population: &Population, model: &StatisticalShapeModel, view: &View) ->
     let mut figure = drawing(population, "Modes of variation");
     for m in 0..model.variances().len().min(3) {
         for step in [-3.0, -1.5, 0.0, 1.5, 3.0] {
-            figure = figure
-                .panel(format!("mode {}, {step:+} sd", m + 1))
-                .shape(&view.flat(&model.mode(m, step)?), m)?;
+            let caption =
+                if step == 0.0 { "mean".to_owned() } else { format!("mode {}, {step:+} sd", m + 1) };
+            figure = figure.panel(caption).shape(&view.flat(&model.mode(m, step)?), m)?;
         }
     }
     Ok(figure)
