@@ -3,6 +3,7 @@
 //! | method | spec | when |
 //! | --- | --- | --- |
 //! | [principal component analysis](linear::pca) | [`Pca`] | linear structure, compression, decorrelation, a first look |
+//! | [non-negative matrix factorisation](linear::nmf) | [`Nmf`], [`MiniBatchNmf`] | counts, intensities, spectra: parts that add up |
 //!
 //! Every spec implements [`Fit`], every model [`Transform`] and, where the code can be decoded,
 //! [`InverseTransform`].
@@ -25,5 +26,6 @@
 
 pub mod linear;
 
+pub use linear::nmf::{self, MiniBatchNmf, MiniBatchNmfModel, Nmf, NmfModel};
 pub use linear::pca;
 pub use linear::pca::{Components, Pca, PcaModel, Route};

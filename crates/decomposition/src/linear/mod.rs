@@ -3,5 +3,8 @@
 //! | method | spec | when |
 //! | --- | --- | --- |
 //! | [principal component analysis](pca) | [`Pca`](pca::Pca) | linear structure, compression, decorrelation, a first look |
+//! | [non-negative matrix factorisation](nmf) | [`Nmf`](nmf::Nmf), [`MiniBatchNmf`](nmf::MiniBatchNmf) | counts, intensities, spectra: parts that add up |
 
+pub mod nmf;
 pub mod pca;
+mod subspace;

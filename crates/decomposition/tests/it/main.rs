@@ -1,4 +1,6 @@
 //! The integration tests of the decomposition crate.
 
+mod nmf;
+mod nmf_oracle;
 mod pca;
 mod pca_oracle;
