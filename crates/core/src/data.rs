@@ -5,6 +5,7 @@
 //! | [`bundled`] | real data compiled into the crate: [`digits()`], [`iris()`], [`mni_slice()`], … |
 //! | [`synthetic`] | blobs, moons, circles, rolls: data whose answer is known |
 //! | [`csv`], [`npy`], [`idx`] | readers (and the NPY writer) that take no header on trust |
+//! | [`sparse`] | tables that are mostly zero |
 //! | [`split`] | seeded, stratified splits of rows |
 //! | [`scaling`] | columns brought to a common scale |
 //!
@@ -23,11 +24,13 @@ mod input;
 pub mod npy;
 mod scalar;
 pub mod scaling;
+pub mod sparse;
 pub mod split;
 pub mod synthetic;
 
 pub use bundled::{breast_cancer, digits, hands_3d, iris, mni_slice, thousand_genomes, wine};
 pub use scaling::{MinMaxScaler, StandardScaler};
+pub use sparse::Sparse;
 
 use ndarray::{Array1, Array2};
 

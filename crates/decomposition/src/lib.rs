@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | [principal component analysis](linear::pca) | [`Pca`] | linear structure, compression, decorrelation, a first look |
 //! | [non-negative matrix factorisation](linear::nmf) | [`Nmf`], [`MiniBatchNmf`] | counts, intensities, spectra: parts that add up |
+//! | [truncated SVD](linear::truncated) | [`TruncatedSvd`] | sparse tables, centred or not |
 //!
 //! Every spec implements [`Fit`], every model [`Transform`] and, where the code can be decoded,
 //! [`InverseTransform`].
@@ -29,3 +30,4 @@ pub mod linear;
 pub use linear::nmf::{self, MiniBatchNmf, MiniBatchNmfModel, Nmf, NmfModel};
 pub use linear::pca;
 pub use linear::pca::{Components, Pca, PcaModel, Route};
+pub use linear::truncated::{TruncatedSvd, TruncatedSvdModel};

@@ -52,7 +52,7 @@ pub mod prelude {
         KMeans, KMedoids, MiniBatchKMeans, SphericalKMeans,
     };
     #[cfg(feature = "decomposition")]
-    pub use unsup_decomposition::{MiniBatchNmf, Nmf, Pca};
+    pub use unsup_decomposition::{MiniBatchNmf, Nmf, Pca, TruncatedSvd};
     #[cfg(feature = "generative")]
     pub use unsup_generative::Vae;
     #[cfg(feature = "selfsup")]

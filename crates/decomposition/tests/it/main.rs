@@ -4,3 +4,4 @@ mod nmf;
 mod nmf_oracle;
 mod pca;
 mod pca_oracle;
+mod truncated_svd;
