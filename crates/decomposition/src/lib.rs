@@ -5,6 +5,7 @@
 //! | [principal component analysis](linear::pca) | [`Pca`] | linear structure, compression, decorrelation, a first look |
 //! | [non-negative matrix factorisation](linear::nmf) | [`Nmf`], [`MiniBatchNmf`] | counts, intensities, spectra: parts that add up |
 //! | [truncated SVD](linear::truncated) | [`TruncatedSvd`] | sparse tables, centred or not |
+//! | [independent components](linear::ica) | [`FastIca`] | signals that were mixed linearly |
 //!
 //! Every spec implements [`Fit`], every model [`Transform`] and, where the code can be decoded,
 //! [`InverseTransform`].
@@ -27,6 +28,7 @@
 
 pub mod linear;
 
+pub use linear::ica::{self, FastIca, FastIcaModel};
 pub use linear::nmf::{self, MiniBatchNmf, MiniBatchNmfModel, Nmf, NmfModel};
 pub use linear::pca;
 pub use linear::pca::{Components, Pca, PcaModel, Route};

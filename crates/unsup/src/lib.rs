@@ -52,7 +52,7 @@ pub mod prelude {
         KMeans, KMedoids, MiniBatchKMeans, SphericalKMeans,
     };
     #[cfg(feature = "decomposition")]
-    pub use unsup_decomposition::{MiniBatchNmf, Nmf, Pca, TruncatedSvd};
+    pub use unsup_decomposition::{FastIca, MiniBatchNmf, Nmf, Pca, TruncatedSvd};
     #[cfg(feature = "generative")]
     pub use unsup_generative::Vae;
     #[cfg(feature = "selfsup")]

@@ -5,7 +5,9 @@
 //! | [principal component analysis](pca) | [`Pca`](pca::Pca) | linear structure, compression, decorrelation, a first look |
 //! | [non-negative matrix factorisation](nmf) | [`Nmf`](nmf::Nmf), [`MiniBatchNmf`](nmf::MiniBatchNmf) | counts, intensities, spectra: parts that add up |
 //! | [truncated SVD](truncated) | [`TruncatedSvd`](truncated::TruncatedSvd) | sparse tables, centred or not |
+//! | [independent components](ica) | [`FastIca`](ica::FastIca) | signals that were mixed linearly |
 
+pub mod ica;
 pub mod nmf;
 pub mod pca;
 mod subspace;
