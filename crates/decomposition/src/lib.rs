@@ -6,6 +6,7 @@
 //! | [non-negative matrix factorisation](linear::nmf) | [`Nmf`], [`MiniBatchNmf`] | counts, intensities, spectra: parts that add up |
 //! | [truncated SVD](linear::truncated) | [`TruncatedSvd`] | sparse tables, centred or not |
 //! | [independent components](linear::ica) | [`FastIca`] | signals that were mixed linearly |
+//! | [sparse coding, dictionary learning, sparse PCA](linear::dictionary) | [`SparseCoder`], [`DictionaryLearning`], [`SparsePca`] | few atoms a row; components of few columns |
 //!
 //! Every spec implements [`Fit`], every model [`Transform`] and, where the code can be decoded,
 //! [`InverseTransform`].
@@ -28,6 +29,9 @@
 
 pub mod linear;
 
+pub use linear::dictionary::{
+    self, Coding, DictionaryLearning, DictionaryLearningModel, SparseCoder, SparsePca, SparsePcaModel,
+};
 pub use linear::ica::{self, FastIca, FastIcaModel};
 pub use linear::nmf::{self, MiniBatchNmf, MiniBatchNmfModel, Nmf, NmfModel};
 pub use linear::pca;

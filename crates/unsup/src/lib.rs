@@ -52,7 +52,9 @@ pub mod prelude {
         KMeans, KMedoids, MiniBatchKMeans, SphericalKMeans,
     };
     #[cfg(feature = "decomposition")]
-    pub use unsup_decomposition::{FastIca, MiniBatchNmf, Nmf, Pca, TruncatedSvd};
+    pub use unsup_decomposition::{
+        DictionaryLearning, FastIca, MiniBatchNmf, Nmf, Pca, SparseCoder, SparsePca, TruncatedSvd,
+    };
     #[cfg(feature = "generative")]
     pub use unsup_generative::Vae;
     #[cfg(feature = "selfsup")]

@@ -6,7 +6,9 @@
 //! | [non-negative matrix factorisation](nmf) | [`Nmf`](nmf::Nmf), [`MiniBatchNmf`](nmf::MiniBatchNmf) | counts, intensities, spectra: parts that add up |
 //! | [truncated SVD](truncated) | [`TruncatedSvd`](truncated::TruncatedSvd) | sparse tables, centred or not |
 //! | [independent components](ica) | [`FastIca`](ica::FastIca) | signals that were mixed linearly |
+//! | [sparse coding, dictionary learning, sparse PCA](dictionary) | [`SparseCoder`](dictionary::SparseCoder), [`DictionaryLearning`](dictionary::DictionaryLearning), [`SparsePca`](dictionary::SparsePca) | few atoms a row; components of few columns |
 
+pub mod dictionary;
 pub mod ica;
 pub mod nmf;
 pub mod pca;

@@ -1,5 +1,6 @@
 //! The integration tests of the decomposition crate.
 
+mod dictionary;
 mod fastica;
 mod nmf;
 mod nmf_oracle;

@@ -85,6 +85,17 @@ fn given(x: &Array2<f64>, k: usize) -> Start {
 }
 
 #[test]
+fn given_factors_may_lie_in_memory_column_by_column() -> Result<(), Failure> {
+    let x = positive(1, 20, 6);
+    let (codes, components) = (positive(5, 20, 3), positive(6, 3, 6));
+    let turned = |table: &Array2<f64>| table.t().as_standard_layout().into_owned().reversed_axes();
+    let columns = Start::Given { codes: turned(&codes), components: turned(&components) };
+    let rows = Nmf::new(3).start(Start::Given { codes, components }).fit(&x)?;
+    assert_eq!(Nmf::new(3).start(columns).fit(&x)?.components(), rows.components());
+    Ok(())
+}
+
+#[test]
 fn a_stream_goes_on_from_its_file_with_the_same_bits() -> Result<(), Failure> {
     let x = data::digits().x;
     let spec = MiniBatchNmf::new(8).loss(Loss::KullbackLeibler);

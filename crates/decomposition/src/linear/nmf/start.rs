@@ -30,7 +30,7 @@ pub enum Start {
 }
 
 impl Start {
-    /// The first W and H for valid, non-negative rows. x: `[n, d]`.
+    /// The first W and H, row-major, for valid, non-negative rows. x: `[n, d]`.
     pub(super) fn factors<F: Float>(
         &self,
         x: &Array2<F>,
@@ -57,7 +57,9 @@ impl Start {
                 (w.mapv_into(fill), h.mapv_into(fill))
             }
         };
-        Ok((w.mapv(F::of), h.mapv(F::of)))
+        // given tables may lie in memory column by column
+        let row_major = |table: Array2<f64>| table.as_standard_layout().mapv(F::of);
+        Ok((row_major(w), row_major(h)))
     }
 }
 
