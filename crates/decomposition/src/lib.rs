@@ -7,6 +7,7 @@
 //! | [truncated SVD](linear::truncated) | [`TruncatedSvd`] | sparse tables, centred or not |
 //! | [independent components](linear::ica) | [`FastIca`] | signals that were mixed linearly |
 //! | [sparse coding, dictionary learning, sparse PCA](linear::dictionary) | [`SparseCoder`], [`DictionaryLearning`], [`SparsePca`] | few atoms a row; components of few columns |
+//! | [kernel PCA](linear::kernel_pca) | [`KernelPca`] | curved structure in some thousands of rows; data known by a kernel |
 //!
 //! Every spec implements [`Fit`], every model [`Transform`] and, where the code can be decoded,
 //! [`InverseTransform`].
@@ -33,6 +34,7 @@ pub use linear::dictionary::{
     self, Coding, DictionaryLearning, DictionaryLearningModel, SparseCoder, SparsePca, SparsePcaModel,
 };
 pub use linear::ica::{self, FastIca, FastIcaModel};
+pub use linear::kernel_pca::{self, Kernel, KernelPca, KernelPcaModel};
 pub use linear::nmf::{self, MiniBatchNmf, MiniBatchNmfModel, Nmf, NmfModel};
 pub use linear::pca;
 pub use linear::pca::{Components, Pca, PcaModel, Route};

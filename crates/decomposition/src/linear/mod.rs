@@ -7,9 +7,11 @@
 //! | [truncated SVD](truncated) | [`TruncatedSvd`](truncated::TruncatedSvd) | sparse tables, centred or not |
 //! | [independent components](ica) | [`FastIca`](ica::FastIca) | signals that were mixed linearly |
 //! | [sparse coding, dictionary learning, sparse PCA](dictionary) | [`SparseCoder`](dictionary::SparseCoder), [`DictionaryLearning`](dictionary::DictionaryLearning), [`SparsePca`](dictionary::SparsePca) | few atoms a row; components of few columns |
+//! | [kernel PCA](kernel_pca) | [`KernelPca`](kernel_pca::KernelPca) | curved structure in some thousands of rows; data known by a kernel |
 
 pub mod dictionary;
 pub mod ica;
+pub mod kernel_pca;
 pub mod nmf;
 pub mod pca;
 mod subspace;

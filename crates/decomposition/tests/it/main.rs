@@ -2,6 +2,7 @@
 
 mod dictionary;
 mod fastica;
+mod kernel_pca;
 mod nmf;
 mod nmf_oracle;
 mod pca;
