@@ -6,6 +6,7 @@
 //! | [`synthetic`] | blobs, moons, circles, rolls: data whose answer is known |
 //! | [`csv`], [`npy`], [`idx`] | readers (and the NPY writer) that take no header on trust |
 //! | `images` | folders of PNG, JPEG and PNM images (feature `images`) |
+//! | [`sparse`] | tables that are mostly zero |
 //! | [`split`] | seeded, stratified splits of rows |
 //! | [`scaling`] | columns brought to a common scale |
 //!
@@ -26,11 +27,13 @@ mod input;
 pub mod npy;
 mod scalar;
 pub mod scaling;
+pub mod sparse;
 pub mod split;
 pub mod synthetic;
 
 pub use bundled::{breast_cancer, digits, hands_3d, iris, mni_slice, thousand_genomes, wine};
 pub use scaling::{MinMaxScaler, StandardScaler};
+pub use sparse::Sparse;
 
 use ndarray::{Array1, Array2};
 

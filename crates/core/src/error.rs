@@ -34,6 +34,21 @@ pub enum Error {
         value: f64,
     },
 
+    /// One value of a table is finite and yet outside its range (a negative number where only others make sense).
+    #[error("{what} holds {value} at row {row}, column {column}; expected {allowed}")]
+    Cell {
+        /// The argument's name.
+        what: &'static str,
+        /// Row of the first such value.
+        row: usize,
+        /// Column of the first such value.
+        column: usize,
+        /// The value itself.
+        value: f64,
+        /// What is allowed, in words.
+        allowed: &'static str,
+    },
+
     /// The shape of an argument does not fit the model or another argument.
     #[error("{what} has {found}, expected {expected}")]
     Shape {

@@ -39,6 +39,31 @@ pub fn table<F: Float>(x: &ArrayRef2<F>, what: &'static str) -> Result<()> {
     }
 }
 
+/// A valid [`table`] all of whose values are allowed.
+///
+/// # Errors
+/// Those of [`table`], and [`Error::Cell`] with the first row and column for which `is_allowed` does not hold.
+pub fn table_where<F: Float>(
+    x: &ArrayRef2<F>,
+    what: &'static str,
+    allowed: &'static str,
+    is_allowed: impl Fn(F) -> bool + Sync,
+) -> Result<()> {
+    table(x, what)?;
+    let bad_row = (0..x.nrows())
+        .into_par_iter()
+        .with_min_len(256)
+        .position_first(|i| !x.row(i).iter().all(|&v| is_allowed(v)));
+    let Some(row) = bad_row else { return Ok(()) };
+    let (column, value) = x
+        .row(row)
+        .iter()
+        .enumerate()
+        .find(|(_, v)| !is_allowed(**v))
+        .map_or((0, f64::NAN), |(j, v)| (j, v.f64()));
+    Err(Error::Cell { what, row, column, value, allowed })
+}
+
 /// Whether no value is NaN or infinite.
 pub(crate) fn all_finite<F: Float>(values: &[F]) -> bool {
     pulp::Arch::new().dispatch(Finite(values))
@@ -181,6 +206,15 @@ mod tests {
             Err(Error::NonFinite { row: 211, column: 0, .. }) => {}
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn the_first_value_that_is_not_allowed_is_named() {
+        let mut x = Array2::<f64>::ones((300, 7));
+        x[[299, 6]] = -1.0;
+        assert!(table_where(&x, "x", "less than 2", |v| v < 2.0).is_ok());
+        let found = table_where(&x, "x", "at least 0", |v| v >= 0.0);
+        assert!(matches!(found, Err(Error::Cell { row: 299, column: 6, value: -1.0, .. })), "{found:?}");
     }
 
     #[test]

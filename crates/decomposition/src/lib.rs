@@ -10,6 +10,11 @@
 //! | [Procrustes alignment](shape::procrustes) | [`Procrustes`] | landmarks in poses that do not matter |
 //! | [statistical shape models](shape::statistical) | [`StatisticalShape`] | how shapes of a population vary; only plausible shapes |
 //! | [eigen-images](shape::eigen_images) | [`EigenImages`] | registered images of one size |
+//! | [non-negative matrix factorisation](linear::nmf) | [`Nmf`], [`MiniBatchNmf`] | counts, intensities, spectra: parts that add up |
+//! | [truncated SVD](linear::truncated) | [`TruncatedSvd`] | sparse tables, centred or not |
+//! | [independent components](linear::ica) | [`FastIca`] | signals that were mixed linearly |
+//! | [sparse coding, dictionary learning, sparse PCA](linear::dictionary) | [`SparseCoder`], [`DictionaryLearning`], [`SparsePca`] | few atoms a row; components of few columns |
+//! | [kernel PCA](linear::kernel_pca) | [`KernelPca`] | curved structure in some thousands of rows; data known by a kernel |
 //!
 //! Every spec implements [`Fit`], every model [`Transform`] and, where the code can be decoded,
 //! [`InverseTransform`].
@@ -33,12 +38,19 @@
 pub mod linear;
 pub mod shape;
 
+pub use linear::dictionary::{
+    Coding, DictionaryLearning, DictionaryLearningModel, SparseCoder, SparsePca, SparsePcaModel,
+};
 pub use linear::factor::{FactorAnalysis, FactorAnalysisModel};
+pub use linear::ica::{FastIca, FastIcaModel};
 pub use linear::incremental::{IncrementalPca, IncrementalPcaModel};
+pub use linear::kernel_pca::{Kernel, KernelPca, KernelPcaModel};
+pub use linear::nmf::{MiniBatchNmf, MiniBatchNmfModel, Nmf, NmfModel};
 pub use linear::pca::{Components, Pca, PcaModel, Route};
 pub use linear::ppca::{ProbabilisticPca, ProbabilisticPcaModel};
 pub use linear::ppca_mixture::{PpcaMixture, PpcaMixtureModel};
-pub use linear::{factor, incremental, pca, ppca, ppca_mixture};
+pub use linear::truncated::{TruncatedSvd, TruncatedSvdModel};
+pub use linear::{dictionary, factor, ica, incremental, kernel_pca, nmf, pca, ppca, ppca_mixture, truncated};
 pub use shape::{
     EigenImages, EigenImagesModel, Procrustes, ProcrustesModel, StatisticalShape, StatisticalShapeModel,
 };

@@ -52,7 +52,11 @@ pub mod prelude {
         KMeans, KMedoids, MiniBatchKMeans, SphericalKMeans,
     };
     #[cfg(feature = "decomposition")]
-    pub use unsup_decomposition::{FactorAnalysis, IncrementalPca, Pca, PpcaMixture, ProbabilisticPca};
+    pub use unsup_decomposition::{
+        DictionaryLearning, EigenImages, FactorAnalysis, FastIca, IncrementalPca, KernelPca, MiniBatchNmf,
+        Nmf, Pca, PpcaMixture, ProbabilisticPca, Procrustes, SparseCoder, SparsePca, StatisticalShape,
+        TruncatedSvd,
+    };
     #[cfg(feature = "generative")]
     pub use unsup_generative::Vae;
     #[cfg(feature = "selfsup")]

@@ -1,7 +1,12 @@
 //! The integration tests of the decomposition crate.
 
+mod dictionary;
 mod factor;
+mod fastica;
 mod incremental;
+mod kernel_pca;
+mod nmf;
+mod nmf_oracle;
 mod oracle;
 mod pca;
 mod pca_density;
@@ -10,6 +15,7 @@ mod ppca;
 mod ppca_mixture;
 mod readings;
 mod shape;
+mod truncated_svd;
 
 use unsup_decomposition::Route;
 

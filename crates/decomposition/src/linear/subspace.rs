@@ -1,0 +1,71 @@
+//! The leading singular vectors of a table that is only ever multiplied: subspace iteration from a random start.
+
+use ndarray::{Array1, Array2, ArrayRef2, Axis, s};
+use std::ops::ControlFlow;
+use unsup_core::math::{self, Svd};
+use unsup_core::{Float, Result, Seed};
+
+/// A table X `[n, d]` as a subspace iteration sees it.
+pub(crate) trait Operator {
+    /// n and d.
+    fn dim(&self) -> (usize, usize);
+    /// X·b. b: `[d, m]`. Returns `[n, m]`.
+    fn times(&self, b: &Array2<f64>) -> Array2<f64>;
+    /// Xᵀ·X·b. b: `[d, m]`. Returns `[d, m]`.
+    fn scattered(&self, b: &Array2<f64>) -> Array2<f64>;
+}
+
+/// A dense table with a row taken off each of its rows on the fly.
+pub(crate) struct Shifted<'a, F> {
+    pub(crate) x: &'a ArrayRef2<F>,
+    pub(crate) shift: Vec<F>,
+}
+
+impl<F: Float> Operator for Shifted<'_, F> {
+    fn dim(&self) -> (usize, usize) {
+        self.x.dim()
+    }
+
+    fn times(&self, b: &Array2<f64>) -> Array2<f64> {
+        math::product(self.x, &self.shift, &b.mapv(F::of)).mapv(F::f64)
+    }
+
+    fn scattered(&self, b: &Array2<f64>) -> Array2<f64> {
+        math::transposed_product(self.x, &self.shift, b)
+    }
+}
+
+/// The `k` leading singular triples of X, k ≤ min(n, d): Q ← orth(XᵀX Q) from a Gaussian start of k + `oversamples`
+/// columns, then the SVD of X within the subspace (Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.1). When the
+/// subspace is as wide as min(n, d) the result is exact. `progress` hears ‖XQ‖² after each of `iterations` + 1 passes
+/// and may break.
+pub(crate) fn leading_svd(
+    x: &dyn Operator,
+    k: usize,
+    oversamples: usize,
+    iterations: usize,
+    seed: Seed,
+    mut progress: impl FnMut(usize, f64) -> ControlFlow<()>,
+) -> Result<Svd> {
+    let (n, d) = x.dim();
+    let width = (k + oversamples).min(n.min(d));
+    let start = Array2::from_shape_vec((d, width), seed.normals(d * width)).unwrap_or_default();
+    let mut basis = math::orthonormal(&start);
+    for iteration in 1..=iterations + 1 {
+        let scattered = x.scattered(&basis);
+        let captured = (&basis * &scattered).sum();
+        basis = math::orthonormal(&scattered);
+        if progress(iteration, captured).is_break() {
+            break;
+        }
+    }
+    let codes = x.times(&basis);
+    let factor = math::triangular_factor(&codes, &Array1::zeros(width));
+    let Svd { s, vt, .. } = math::svd(&factor)?;
+    let (s, vt) = (s.slice(s![..k]).to_owned(), vt.slice(s![..k, ..]).to_owned());
+    let mut u = math::product(&codes, &vec![0.0; width], &vt.t().to_owned());
+    for (mut column, &s) in u.axis_iter_mut(Axis(1)).zip(&s) {
+        column.mapv_inplace(|v| if s > 0.0 { v / s } else { 0.0 });
+    }
+    Ok(Svd { u, s, vt: vt.dot(&basis.t()) })
+}
