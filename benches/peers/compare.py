@@ -150,11 +150,11 @@ def main():
     sys.path.insert(0, str(HERE))
     import common
     import group_kmeans
+    import group_linear
     import group_mixtures
     import group_nn
-    import group_pca
 
-    known = {"kmeans": group_kmeans, "mixtures": group_mixtures, "pca": group_pca, "nn": group_nn}
+    known = {"kmeans": group_kmeans, "mixtures": group_mixtures, "linear": group_linear, "nn": group_nn}
     unknown = [g for g in arguments.groups if g not in known]
     if unknown:
         parser.error(f"no group {unknown[0]}; there are {', '.join(known)}")

@@ -12,6 +12,7 @@ use unsup::clustering::kmeans::{Algorithm, Init, greedy_kmeans_plus_plus};
 use unsup::core::Float;
 use unsup::core::data::npy;
 use unsup::decomposition::Route;
+use unsup::decomposition::nmf::Start;
 use unsup::prelude::*;
 use unsup_benches::{mixtures, nn};
 
@@ -33,6 +34,16 @@ enum Job {
     Pca { x: String, components: usize, route: String },
     /// the projection onto the components, fitted outside the clock
     Project { x: String, components: usize },
+    /// incremental PCA over batches of rows
+    Incremental { x: String, components: usize, batch: usize },
+    /// iterations of factor analysis; the mean log-likelihood
+    Factor { x: String, factors: usize, iterations: usize },
+    /// iterations of NMF from singular vectors; the Frobenius error
+    Nmf { x: String, components: usize, iterations: usize },
+    /// iterations of dictionary learning from the given atoms; the objective
+    Dictionary { x: String, start: String, alpha: f64, iterations: usize },
+    /// iterations of FastICA; how far the sources are from Gaussian
+    Ica { x: String, iterations: usize },
     /// iterations of EM or of variational inference from the given means
     Mixture { x: String, start: String, iterations: usize, covariance: String, variational: bool },
     /// the mean silhouette of the clusters that start at the given rows
@@ -42,6 +53,9 @@ enum Job {
     /// bytes that training steps of ResNet-18 add to the process's memory at their peak
     Memory { folder: PathBuf },
 }
+
+/// E[log cosh u] of a standard normal u.
+const LOG_COSH_OF_NORMAL: f64 = 0.374_567_207_491_438;
 
 /// What is kept between jobs.
 #[derive(Default)]
@@ -148,6 +162,42 @@ fn run(job: &Job, State { arrays, doubles, networks }: &mut State) -> Result<(f6
             let x = arrays.get(x)?;
             let (seconds, model) = timed(|| Pca::new().components(*components).route(route).fit(x))?;
             Ok((seconds, model.explained_variance().sum()))
+        }
+        Job::Incremental { x, components, batch } => {
+            let x = arrays.get(x)?;
+            let (seconds, model) = timed(|| IncrementalPca::new(*components).batch(*batch).fit(x))?;
+            Ok((seconds, model.explained_variance().sum()))
+        }
+        Job::Factor { x, factors, iterations } => {
+            let x = doubles.get(x)?;
+            let spec = FactorAnalysis::new(*factors).max_iterations(*iterations).tolerance(0.0);
+            let (seconds, model) = timed(|| spec.fit(x))?;
+            Ok((seconds, model.log_density(x)?.mean().unwrap_or(f64::NAN)))
+        }
+        Job::Nmf { x, components, iterations } => {
+            let x = arrays.get(x)?;
+            let spec =
+                Nmf::new(*components).start(Start::SvdFilled).max_iterations(*iterations).tolerance(0.0);
+            let (seconds, model) = timed(|| spec.fit(x))?;
+            Ok((seconds, model.reconstruction_error()))
+        }
+        Job::Dictionary { x, start, alpha, iterations } => {
+            let atoms = doubles.get(start)?.clone();
+            let x = doubles.get(x)?;
+            let spec = DictionaryLearning::new(atoms.nrows()).alpha(*alpha).start_from(atoms);
+            let (seconds, model) = timed(|| spec.max_iterations(*iterations).tolerance(0.0).fit(x))?;
+            Ok((seconds, model.history().objective().last().copied().unwrap_or(f64::NAN)))
+        }
+        Job::Ica { x, iterations } => {
+            let x = doubles.get(x)?;
+            let (seconds, model) =
+                timed(|| FastIca::new().max_iterations(*iterations).tolerance(0.0).fit(x))?;
+            let sources = model.transform(x)?;
+            let far = |source: ndarray::ArrayView1<'_, f64>| {
+                (source.iter().map(|s| s.cosh().ln()).sum::<f64>() / source.len() as f64 - LOG_COSH_OF_NORMAL)
+                    .powi(2)
+            };
+            Ok((seconds, sources.columns().into_iter().map(far).sum()))
         }
         Job::Project { x, components } => {
             let x = arrays.get(x)?;
