@@ -8,6 +8,7 @@
 //! | [independent components](linear::ica) | [`FastIca`] | signals that were mixed linearly |
 //! | [sparse coding, dictionary learning, sparse PCA](linear::dictionary) | [`SparseCoder`], [`DictionaryLearning`], [`SparsePca`] | few atoms a row; components of few columns |
 //! | [kernel PCA](linear::kernel_pca) | [`KernelPca`] | curved structure in some thousands of rows; data known by a kernel |
+//! | [robust PCA](linear::robust) | [`RobustPca`] | gross errors in single values: low rank plus sparse |
 //!
 //! Every spec implements [`Fit`], every model [`Transform`] and, where the code can be decoded,
 //! [`InverseTransform`].
@@ -38,4 +39,5 @@ pub use linear::kernel_pca::{self, Kernel, KernelPca, KernelPcaModel};
 pub use linear::nmf::{self, MiniBatchNmf, MiniBatchNmfModel, Nmf, NmfModel};
 pub use linear::pca;
 pub use linear::pca::{Components, Pca, PcaModel, Route};
+pub use linear::robust::{RobustPca, RobustPcaModel};
 pub use linear::truncated::{TruncatedSvd, TruncatedSvdModel};

@@ -53,7 +53,8 @@ pub mod prelude {
     };
     #[cfg(feature = "decomposition")]
     pub use unsup_decomposition::{
-        DictionaryLearning, FastIca, KernelPca, MiniBatchNmf, Nmf, Pca, SparseCoder, SparsePca, TruncatedSvd,
+        DictionaryLearning, FastIca, KernelPca, MiniBatchNmf, Nmf, Pca, RobustPca, SparseCoder, SparsePca,
+        TruncatedSvd,
     };
     #[cfg(feature = "generative")]
     pub use unsup_generative::Vae;

@@ -7,4 +7,5 @@ mod nmf;
 mod nmf_oracle;
 mod pca;
 mod pca_oracle;
+mod robust_pca;
 mod truncated_svd;
