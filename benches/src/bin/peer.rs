@@ -33,6 +33,10 @@ enum Job {
     Pca { x: String, components: usize, route: String },
     /// the projection onto the components, fitted outside the clock
     Project { x: String, components: usize },
+    /// incremental PCA, a batch at a time
+    Incremental { x: String, components: usize, batch: usize },
+    /// iterations of factor analysis; its quality is the mean log-density of a row
+    Factors { x: String, factors: usize, iterations: usize },
     /// iterations of EM or of variational inference from the given means
     Mixture { x: String, start: String, iterations: usize, covariance: String, variational: bool },
     /// the mean silhouette of the clusters that start at the given rows
@@ -154,6 +158,18 @@ fn run(job: &Job, State { arrays, doubles, networks }: &mut State) -> Result<(f6
             let model = Pca::new().components(*components).fit(&x.slice(s![..5000.min(x.nrows()), ..]))?;
             let (seconds, codes) = timed(|| model.transform(x))?;
             Ok((seconds, codes.iter().map(|&v| f64::from(v).powi(2)).sum()))
+        }
+        Job::Incremental { x, components, batch } => {
+            let x = arrays.get(x)?;
+            let spec = IncrementalPca::new(*components).batch(*batch);
+            let (seconds, variance) = timed(|| spec.fit(x)?.pca().map(|m| m.explained_variance().sum()))?;
+            Ok((seconds, variance))
+        }
+        Job::Factors { x, factors, iterations } => {
+            let x = doubles.get(x)?;
+            let spec = FactorAnalysis::new(*factors).max_iterations(*iterations).tolerance(0.0);
+            let (seconds, model) = timed(|| spec.fit(x))?;
+            Ok((seconds, model.log_density(x)?.mean().unwrap_or(f64::NAN)))
         }
     }
 }
