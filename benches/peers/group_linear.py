@@ -79,17 +79,25 @@ def rows(folder, data, count, double=True):
 
 
 def factor(folder, data):
+    import sklearn
     from sklearn.decomposition import FactorAnalysis
 
-    x, path = rows(folder, data, 10_000)
+    iterations = 100
+    whole, _ = rows(folder, data, 10_000)
+    # a column without variance has a density of whatever the floor of its noise is
+    x, path = saved(folder, "mnist_10000_varying", lambda: whole[:, whole.var(0) > 0])
+    # at 0 its randomized search ends the fit as soon as it misses enough for the likelihood to fall: iterations are what is compared
+    spec = FactorAnalysis(20, tol=-np.inf, max_iter=iterations, random_state=0)
 
     def peer():
-        seconds, model = timed(lambda: FactorAnalysis(20, tol=0, max_iter=100, random_state=0).fit(x))
+        with sklearn.config_context(skip_parameter_validation=True):
+            seconds, model = timed(lambda: spec.fit(x))
         return seconds, float(model.score(x))
 
-    job = {"work": "factor", "x": path, "factors": 20, "iterations": 100}
-    return Workload("factor_analysis", "factor analysis, 20 factors of 10,000 × 784, 100 iterations, f64", job, {"scikit-learn": peer},
-                    "the products of the covariance and 100 eigenproblems of 784", less_is_better=False, tolerance=1e-3)
+    n, d = x.shape
+    job = {"work": "factor", "x": path, "factors": 20, "iterations": iterations}
+    return Workload("factor_analysis", f"factor analysis, 20 factors of {n:,} × {d}, {iterations} iterations, f64", job, {"scikit-learn": peer},
+                    "FMA peak, in f64", less_is_better=False, tolerance=1e-3, operations=2 * n * d * d)
 
 
 def nmf(folder, data):

@@ -7,6 +7,7 @@
 //! | [probabilistic PCA](linear::ppca) | [`ProbabilisticPca`] | a density, samples, missing values |
 //! | [factor analysis](linear::factor) | [`FactorAnalysis`] | what columns share, each with noise of its own |
 //! | [mixture of probabilistic PCA](linear::ppca_mixture) | [`PpcaMixture`] | groups of different directions, bent sheets |
+//! | [robust PCA](linear::robust) | [`RobustPca`] | gross errors in single values: low rank plus sparse |
 //! | [Procrustes alignment](shape::procrustes) | [`Procrustes`] | landmarks in poses that do not matter |
 //! | [statistical shape models](shape::statistical) | [`StatisticalShape`] | how shapes of a population vary; only plausible shapes |
 //! | [eigen-images](shape::eigen_images) | [`EigenImages`] | registered images of one size |
@@ -49,8 +50,11 @@ pub use linear::nmf::{MiniBatchNmf, MiniBatchNmfModel, Nmf, NmfModel};
 pub use linear::pca::{Components, Pca, PcaModel, Route};
 pub use linear::ppca::{ProbabilisticPca, ProbabilisticPcaModel};
 pub use linear::ppca_mixture::{PpcaMixture, PpcaMixtureModel};
+pub use linear::robust::{RobustPca, RobustPcaModel};
 pub use linear::truncated::{TruncatedSvd, TruncatedSvdModel};
-pub use linear::{dictionary, factor, ica, incremental, kernel_pca, nmf, pca, ppca, ppca_mixture, truncated};
+pub use linear::{
+    dictionary, factor, ica, incremental, kernel_pca, nmf, pca, ppca, ppca_mixture, robust, truncated,
+};
 pub use shape::{
     EigenImages, EigenImagesModel, Procrustes, ProcrustesModel, StatisticalShape, StatisticalShapeModel,
 };

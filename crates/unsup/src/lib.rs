@@ -54,8 +54,8 @@ pub mod prelude {
     #[cfg(feature = "decomposition")]
     pub use unsup_decomposition::{
         DictionaryLearning, EigenImages, FactorAnalysis, FastIca, IncrementalPca, KernelPca, MiniBatchNmf,
-        Nmf, Pca, PpcaMixture, ProbabilisticPca, Procrustes, SparseCoder, SparsePca, StatisticalShape,
-        TruncatedSvd,
+        Nmf, Pca, PpcaMixture, ProbabilisticPca, Procrustes, RobustPca, SparseCoder, SparsePca,
+        StatisticalShape, TruncatedSvd,
     };
     #[cfg(feature = "generative")]
     pub use unsup_generative::Vae;

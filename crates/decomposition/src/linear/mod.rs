@@ -12,6 +12,7 @@
 //! | [independent components](ica) | [`FastIca`](ica::FastIca) | signals that were mixed linearly |
 //! | [sparse coding, dictionary learning, sparse PCA](dictionary) | [`SparseCoder`](dictionary::SparseCoder), [`DictionaryLearning`](dictionary::DictionaryLearning), [`SparsePca`](dictionary::SparsePca) | few atoms a row; components of few columns |
 //! | [kernel PCA](kernel_pca) | [`KernelPca`](kernel_pca::KernelPca) | curved structure in some thousands of rows; data known by a kernel |
+//! | [robust PCA](robust) | [`RobustPca`](robust::RobustPca) | gross errors in single values: low rank plus sparse |
 
 pub mod dictionary;
 pub mod factor;
@@ -24,6 +25,7 @@ pub mod pca;
 mod positive;
 pub mod ppca;
 pub mod ppca_mixture;
+pub mod robust;
 mod second_moment;
 mod singular;
 mod subspace;

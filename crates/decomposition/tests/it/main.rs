@@ -14,6 +14,7 @@ mod pca_oracle;
 mod ppca;
 mod ppca_mixture;
 mod readings;
+mod robust_pca;
 mod shape;
 mod truncated_svd;
 
