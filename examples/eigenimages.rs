@@ -120,7 +120,8 @@ fn modes(model: &EigenImagesModel<f32>, count: usize) -> Result<ImageGrid, Failu
     for m in 0..count {
         for step in STEPS {
             images.push(model.mode(m, step)?);
-            captions.push(format!("{}: {step:+} sd", m + 1));
+            let side = if step == 0.0 { "mean".to_owned() } else { format!("{step:+} sd") };
+            captions.push(format!("{}: {side}", m + 1));
         }
     }
     let views: Vec<_> = images.iter().map(|image| image.view()).collect();

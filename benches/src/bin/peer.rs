@@ -165,8 +165,8 @@ fn run(job: &Job, State { arrays, doubles, networks }: &mut State) -> Result<(f6
         }
         Job::Incremental { x, components, batch } => {
             let x = arrays.get(x)?;
-            let (seconds, model) = timed(|| IncrementalPca::new(*components).batch(*batch).fit(x))?;
-            Ok((seconds, model.explained_variance().sum()))
+            let spec = IncrementalPca::new(*components).batch(*batch);
+            timed(|| spec.fit(x)?.pca().map(|model| model.explained_variance().sum()))
         }
         Job::Factor { x, factors, iterations } => {
             let x = doubles.get(x)?;

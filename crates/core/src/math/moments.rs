@@ -3,7 +3,7 @@
 //! Sums are of centred products, accumulated in `f64` over chunks. The textbook one-pass formula E\[x²\] − μ² loses every digit when the mean
 //! is large beside the spread (at 10⁸, in `f64`; at 10⁴ in `f32`).
 
-use super::chunks::{ROW_TILE, chunks, sum_in_order};
+use super::chunks::{ROW_TILE, chunks};
 use super::gemm::{Mat, multiply};
 use super::products::centred_tile;
 use crate::{Float, Result};
@@ -197,7 +197,10 @@ impl Scatter {
                 total
             })
             .collect();
-        let total = sum_in_order(parts.iter().map(Vec::as_slice));
+        // added to the first, so that no copy of a d × d matrix is made
+        let mut parts = parts.into_iter();
+        let mut total = parts.next().unwrap_or_default();
+        parts.for_each(|part| total.iter_mut().zip(part).for_each(|(t, p)| *t += p));
         let (sums, total) = total.split_at(d);
         let off: Vec<f64> = sums.iter().map(|sum| sum / n as f64).collect();
         let products = Array2::from_shape_fn((d, d), |(i, j)| {

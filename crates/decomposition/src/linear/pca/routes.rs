@@ -25,11 +25,12 @@ fn shift<F: Float>(means: &Array1<f64>) -> Vec<F> {
 /// Eigen-decomposition of X_cᵀX_c / (n − 1). `precision` is that of the products.
 pub(in crate::linear) fn covariance(scatter: &Scatter, count: usize, precision: f64) -> Result<Spectrum> {
     let n = scatter.rows;
-    let Eigen { values, vectors } = math::leading_eigen(&scatter.covariance(n as f64 - 1.0), count)?;
+    // of the products themselves: no copy of them is divided
+    let Eigen { values, vectors } = math::leading_eigen(&scatter.products, count)?;
     let kept = n.min(values.len());
     Ok(Spectrum {
         // rounding can leave a variance of zero slightly negative
-        variances: values.slice(s![..kept]).mapv(|v| v.max(0.0)),
+        variances: values.slice(s![..kept]).mapv(|v| v.max(0.0) / (n as f64 - 1.0)),
         directions: vectors.slice(s![..kept, ..]).to_owned(),
         rounding: 4.0 * precision * (scatter.means.len() as f64).sqrt(),
     })
