@@ -3,6 +3,7 @@
 //! EM of the linear models needs nothing of the data but S·B, S = X_cᵀX_c / n and B of few columns. Where there are more rows than
 //! columns S is formed once and an iteration costs d²·q; otherwise the rows are multiplied, 2·n·d·q, and S is never formed.
 
+use super::is_constant;
 use ndarray::{Array1, Array2, ArrayRef2};
 use rayon::prelude::*;
 use unsup_core::math::{self, Mat, Moments, ROW_TILE, Scatter};
@@ -17,6 +18,8 @@ pub(super) struct SecondMoment {
     pub(super) means: Array1<f64>,
     /// the diagonal of S `[d]`
     pub(super) variances: Array1<f64>,
+    /// whether they are nothing but rounding
+    pub(super) is_constant: bool,
     form: Form,
 }
 
@@ -36,11 +39,14 @@ impl SecondMoment {
             let scatter = Scatter::of(x, "x")?;
             let matrix = scatter.covariance(n as f64);
             let variances = matrix.diag().mapv(|v| v.max(0.0));
-            return Ok(SecondMoment { rows: n, means: scatter.means, variances, form: Form::Matrix(matrix) });
+            let (means, form) = (scatter.means, Form::Matrix(matrix));
+            let is_constant = is_constant::<F>(variances.sum(), &means);
+            return Ok(SecondMoment { rows: n, means, variances, is_constant, form });
         }
         let Moments { means, variances } = Moments::of(x, "x")?;
         let centred = Array2::from_shape_fn((n, d), |(i, j)| x[[i, j]].f64() - means[j]);
-        Ok(SecondMoment { rows: n, means, variances, form: Form::Rows(centred) })
+        let is_constant = is_constant::<F>(variances.sum(), &means);
+        Ok(SecondMoment { rows: n, means, variances, is_constant, form: Form::Rows(centred) })
     }
 
     pub(super) fn total(&self) -> f64 {

@@ -52,6 +52,8 @@ fn the_estimator_contract() {
         );
     }
     contract::check(&Pca::new().variance(0.9), &data::wine().x, 2e-5, &questions(), &questions());
+    let most_probable = Pca::new().most_probable_components().route(Route::Svd);
+    contract::check(&most_probable, &data::iris().x, 2e-5, &questions(), &questions());
 }
 
 #[test]

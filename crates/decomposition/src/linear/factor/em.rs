@@ -29,9 +29,7 @@ pub(super) fn fit(
 ) -> Result<(Array2<f64>, Array1<f64>, History)> {
     let d = moment.means.len();
     let scale = moment.total() / d as f64;
-    // a variance that the square of its mean has rounded away
-    let far = moment.means.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
-    if scale <= (8.0 * f64::EPSILON * far).powi(2) {
+    if moment.is_constant {
         let problem = "the data are constant: there is no density".to_owned();
         return Err(Error::Numerical { method: METHOD, problem });
     }
