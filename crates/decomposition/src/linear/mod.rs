@@ -17,11 +17,3 @@ pub mod ppca;
 pub mod ppca_mixture;
 mod second_moment;
 mod singular;
-
-use ndarray::Array1;
-use unsup_core::Float;
-
-/// Whether variances that sum up to this are nothing but what rounding makes of constant columns with these means.
-fn is_constant<F: Float>(total_variance: f64, means: &Array1<f64>) -> bool {
-    total_variance <= means.iter().map(|m| (2.0 * F::EPS * m).powi(2)).sum()
-}

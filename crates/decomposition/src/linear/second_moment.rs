@@ -3,7 +3,6 @@
 //! EM of the linear models needs nothing of the data but S·B, S = X_cᵀX_c / n and B of few columns. Where there are more rows than
 //! columns S is formed once and an iteration costs d²·q; otherwise the rows are multiplied, 2·n·d·q, and S is never formed.
 
-use super::is_constant;
 use ndarray::{Array1, Array2, ArrayRef2};
 use rayon::prelude::*;
 use unsup_core::math::{self, Mat, Moments, ROW_TILE, Scatter};
@@ -75,4 +74,9 @@ fn symmetric_product(s: &Array2<f64>, b: &Array2<f64>) -> Array2<f64> {
         math::multiply(out, m, false, left.rows(start..start + out.len() / m), right);
     });
     Array2::from_shape_vec((d, m), out).unwrap_or_default()
+}
+
+/// Whether variances that sum up to this are nothing but what rounding makes of constant columns with these means.
+pub(super) fn is_constant<F: Float>(total_variance: f64, means: &Array1<f64>) -> bool {
+    total_variance <= means.iter().map(|m| (2.0 * F::EPS * m).powi(2)).sum()
 }

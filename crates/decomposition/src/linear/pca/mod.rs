@@ -42,7 +42,7 @@ pub(in crate::linear) mod routes;
 
 pub use model::PcaModel;
 
-use super::is_constant;
+use super::second_moment::is_constant;
 use ndarray::{Array2, ArrayRef2};
 use routes::{Effort, Spectrum};
 use serde::{Deserialize, Serialize};

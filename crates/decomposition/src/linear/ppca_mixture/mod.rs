@@ -21,7 +21,7 @@ mod start;
 
 pub use model::PpcaMixtureModel;
 
-use super::is_constant;
+use super::second_moment::is_constant;
 use ndarray::ArrayRef2;
 use serde::{Deserialize, Serialize};
 use unsup_core::estimator::Fit;
