@@ -17,6 +17,8 @@ pub(super) struct SecondMoment {
     pub(super) means: Array1<f64>,
     /// the diagonal of S `[d]`
     pub(super) variances: Array1<f64>,
+    /// whether they are nothing but rounding
+    pub(super) is_constant: bool,
     form: Form,
 }
 
@@ -36,11 +38,14 @@ impl SecondMoment {
             let scatter = Scatter::of(x, "x")?;
             let matrix = scatter.covariance(n as f64);
             let variances = matrix.diag().mapv(|v| v.max(0.0));
-            return Ok(SecondMoment { rows: n, means: scatter.means, variances, form: Form::Matrix(matrix) });
+            let (means, form) = (scatter.means, Form::Matrix(matrix));
+            let is_constant = is_constant::<F>(variances.sum(), &means);
+            return Ok(SecondMoment { rows: n, means, variances, is_constant, form });
         }
         let Moments { means, variances } = Moments::of(x, "x")?;
         let centred = Array2::from_shape_fn((n, d), |(i, j)| x[[i, j]].f64() - means[j]);
-        Ok(SecondMoment { rows: n, means, variances, form: Form::Rows(centred) })
+        let is_constant = is_constant::<F>(variances.sum(), &means);
+        Ok(SecondMoment { rows: n, means, variances, is_constant, form: Form::Rows(centred) })
     }
 
     pub(super) fn total(&self) -> f64 {
@@ -69,4 +74,9 @@ fn symmetric_product(s: &Array2<f64>, b: &Array2<f64>) -> Array2<f64> {
         math::multiply(out, m, false, left.rows(start..start + out.len() / m), right);
     });
     Array2::from_shape_vec((d, m), out).unwrap_or_default()
+}
+
+/// Whether variances that sum up to this are nothing but what rounding makes of constant columns with these means.
+pub(super) fn is_constant<F: Float>(total_variance: f64, means: &Array1<f64>) -> bool {
+    total_variance <= means.iter().map(|m| (2.0 * F::EPS * m).powi(2)).sum()
 }

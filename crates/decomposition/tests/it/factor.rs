@@ -181,6 +181,22 @@ fn a_subspace_gives_what_all_directions_give() -> Result<(), Failure> {
 }
 
 #[test]
+fn more_factors_than_stand_out_of_the_noise_end_where_em_does() -> Result<(), Failure> {
+    let x = factors(9, 300, 80, 1);
+    let fit = |method: Method, iterations: usize| {
+        FactorAnalysis::new(6).method(method).tolerance(0.0).max_iterations(iterations).fit(&x)
+    };
+    let (ours, em) = (fit(Method::Svd, 1500)?, fit(Method::Em, 30_000)?);
+    for model in [&ours, &em] {
+        let history = model.history().objective();
+        assert!(history.windows(2).all(|w| w[1] >= w[0] - 1e-9 * w[0].abs()));
+    }
+    let last = |model: &FactorAnalysisModel| model.history().objective().last().copied().unwrap_or(f64::NAN);
+    assert!((last(&ours) - last(&em)).abs() < 1e-5, "{} and {}", last(&ours), last(&em));
+    Ok(())
+}
+
+#[test]
 fn data_far_from_the_origin_give_what_they_give_near_it() -> Result<(), Failure> {
     for (n, d) in [(120, 6), (30, 50)] {
         let x = factors(4, n, d, 2);

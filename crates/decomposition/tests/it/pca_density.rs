@@ -8,7 +8,8 @@ use ndarray::{Array1, Array2, Axis, s};
 use proptest::prelude::*;
 use unsup_core::estimator::{Fit, InverseTransform, LogDensity, Sample, Transform};
 use unsup_core::{Error, Seed, data};
-use unsup_decomposition::{Pca, Route};
+use unsup_decomposition::ppca::Solver;
+use unsup_decomposition::{FactorAnalysis, IncrementalPca, Pca, PpcaMixture, ProbabilisticPca, Route};
 
 fn table(seed: u64, n: usize, d: usize) -> Array2<f64> {
     Array2::from_shape_vec((n, d), Seed::new(seed).normals(n * d)).unwrap_or_default()
@@ -122,6 +123,50 @@ fn data_without_noise_have_no_density_by_any_route() -> Result<(), Failure> {
                 assert!(matches!(model.log_density(&x), Err(Error::Numerical { .. })), "{route:?} {k}");
             }
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn constant_data_have_no_density_whatever_their_value() -> Result<(), Failure> {
+    // the mean of a number that is not a sum of few powers of two is rounded, and so is every distance from it
+    for (n, values) in
+        [(37_usize, [0.1_f64, 7.3, -1e7 / 3.0, 1e-9]), (3, [1e3 / 7.0; 4]), (64, [0.7, 0.7, 1e5 / 9.0, 0.0])]
+    {
+        let x = Array2::from_shape_fn((n, 4), |(_, j)| values[j]);
+        let single = x.mapv(|v| v as f32);
+        for route in ROUTES {
+            for k in [1, 3] {
+                let spec = Pca::new().components(k).route(route).whiten(true);
+                let (double, single_model) = (spec.fit(&x)?, spec.fit(&single)?);
+                assert!(matches!(double.log_density(&x), Err(Error::Numerical { .. })), "{route:?} {n} {k}");
+                assert!(
+                    matches!(single_model.log_density(&single), Err(Error::Numerical { .. })),
+                    "{route:?} {n} {k}"
+                );
+                assert!(
+                    (double.inverse_transform(&double.transform(&x)?)? - &x).iter().all(|v| v.abs() < 1e-8)
+                );
+            }
+        }
+        assert_eq!(Pca::new().most_probable_components().fit(&x).map_or(1, |m| m.components().nrows()), 1);
+        for solver in [Solver::Auto, Solver::Em] {
+            let spec = ProbabilisticPca::new(1).solver(solver);
+            assert!(matches!(spec.fit(&x), Err(Error::Numerical { .. })), "{n} {solver:?}");
+            assert!(matches!(spec.fit(&single), Err(Error::Numerical { .. })), "{n} {solver:?}");
+        }
+        let mut holes = x.clone();
+        holes[[0, 1]] = f64::NAN;
+        assert!(
+            matches!(ProbabilisticPca::new(1).missing(true).fit(&holes), Err(Error::Numerical { .. })),
+            "{n}"
+        );
+        assert!(matches!(FactorAnalysis::new(1).fit(&x), Err(Error::Numerical { .. })), "{n}");
+        assert!(matches!(FactorAnalysis::new(1).fit(&single), Err(Error::Numerical { .. })), "{n}");
+        assert!(matches!(PpcaMixture::new(2, 1).fit(&x), Err(Error::Numerical { .. })), "{n}");
+        assert!(matches!(PpcaMixture::new(2, 1).fit(&single), Err(Error::Numerical { .. })), "{n}");
+        let stream = IncrementalPca::new(1).batch(2).fit(&x)?;
+        assert!(matches!(stream.log_density(&x), Err(Error::Numerical { .. })), "{n}");
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ fn table(seed: u64, n: usize, d: usize) -> Array2<f64> {
 fn rows() -> impl Strategy<Value = Array2<f64>> {
     (12usize..60, 3usize..8, any::<u64>()).prop_map(|(n, d, seed)| {
         let spread = Array1::from_shape_fn(d, |j| 3.0 / (j + 1) as f64);
-        (table(seed, n, d) * &spread).dot(&table(seed ^ 1, d, d)) + 5.0
+        (table(seed, n, d) * &spread).dot(&math::orthonormal(&table(seed ^ 1, d, d))) + 5.0
     })
 }
 

@@ -7,8 +7,9 @@ use unsup_core::{Result, Seed};
 
 /// Directions carried along beyond the factors.
 const OVERSAMPLES: usize = 10;
-/// Ψ changes little from one iteration to the next: more steps are needed in the first one only.
-const MOST_STEPS: usize = 300;
+/// Steps made at a time. Where more factors are asked for than stand out of the noise, the last of them would never be found to the
+/// end, and hardly matter: what is missing of them comes in the next iterations.
+const STEPS: usize = 5;
 
 /// A subspace near the leading eigenvectors.
 pub(super) struct Eigenpairs {
@@ -27,14 +28,14 @@ impl Eigenpairs {
         Eigenpairs { count, basis }
     }
 
-    /// The leading eigenvalues `[count]` and eigenvectors, one a column `[d, count]`. deviations: √ψ. A pair is found when
-    /// ‖Tv − θv‖ is at most `tolerance` times θ: θ is then exact to the square of that.
+    /// The leading eigenvalues `[count]` and eigenvectors, one a column `[d, count]`, and whether they are found: ‖Tv − θv‖ is at most
+    /// `tolerance` times θ, which is then exact to the square of that. Otherwise the next call goes on. deviations: √ψ.
     pub(super) fn of(
         &mut self,
         moment: &SecondMoment,
         deviations: &Array1<f64>,
         tolerance: f64,
-    ) -> Result<(Array1<f64>, Array2<f64>)> {
+    ) -> Result<(Array1<f64>, Array2<f64>, bool)> {
         let scale = deviations.mapv(|v| 1.0 / v).insert_axis(Axis(1));
         let mut step = 0;
         loop {
@@ -46,16 +47,18 @@ impl Eigenpairs {
                 math::leading_eigen(&((&within + &within.t()) / 2.0), self.count)?;
             let ritz = self.basis.dot(&vectors.t());
             let left = moved.dot(&vectors.t()) - &ritz * &values;
-            let found = left.columns().into_iter().zip(&values).all(|(r, &value)| {
+            let near = left.columns().into_iter().zip(&values).all(|(r, &value)| {
                 // a column almost without noise makes the greatest θ very large, and its rounding what others are left with
                 r.dot(&r).sqrt() <= (tolerance * value).max(1e-13 * values[0])
             });
             // the whole space leaves nothing to be found
-            let complete = self.basis.ncols() == self.basis.nrows();
-            if complete || found || step == MOST_STEPS {
-                return Ok((values, ritz));
+            let found = near || self.basis.ncols() == self.basis.nrows();
+            if !found {
+                self.basis = math::orthonormal(&moved);
             }
-            self.basis = math::orthonormal(&moved);
+            if found || step == STEPS {
+                return Ok((values, ritz, found));
+            }
         }
     }
 }

@@ -29,9 +29,7 @@ pub(super) fn fit(
 ) -> Result<(Array2<f64>, Array1<f64>, History)> {
     let d = moment.means.len();
     let scale = moment.total() / d as f64;
-    // a variance that the square of its mean has rounded away
-    let far = moment.means.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
-    if scale <= (8.0 * f64::EPSILON * far).powi(2) {
+    if moment.is_constant {
         let problem = "the data are constant: there is no density".to_owned();
         return Err(Error::Numerical { method: METHOD, problem });
     }
@@ -41,7 +39,8 @@ pub(super) fn fit(
     let _ = observer.observe(&Event::Started { task: METHOD, total: spec.max_iterations });
     let mut history = History::new();
     // all of a column's variance as its noise: the fit does not depend on units then
-    let mut state = best_loadings(moment, at_least_floor(moment.variances.clone()), 1e-3, &mut pairs)?;
+    let noise = at_least_floor(moment.variances.clone());
+    let mut state = best_loadings(moment, &noise, 1e-3, f64::NEG_INFINITY, &mut pairs)?;
     for iteration in 1..=spec.max_iterations {
         let before = state.log_likelihood;
         state = match spec.method {
@@ -50,7 +49,7 @@ pub(super) fn fit(
                 let noise = at_least_floor(&moment.variances - &common);
                 // the better the noise is known, the better must its eigenvectors be
                 let change = (&noise / &state.noise - 1.0).fold(0.0_f64, |m, v| m.max(v.abs()));
-                best_loadings(moment, noise, (0.1 * change).clamp(1e-11, 1e-3), &mut pairs)?
+                best_loadings(moment, &noise, (0.1 * change).clamp(1e-11, 1e-3), before, &mut pairs)?
             }
             Method::Em => {
                 let (loadings, noise) = expectation_maximization(moment, &state)?;
@@ -73,17 +72,29 @@ pub(super) fn fit(
     Ok((state.loadings, state.noise, history))
 }
 
-/// The loadings of greatest likelihood for a noise: Ψ^½ V(Θ − I)₊^½.
+/// The loadings of greatest likelihood for a noise, Ψ^½ V(Θ − I)₊^½: as near to them as `tolerance` says, or near enough not to be less
+/// likely than `before`.
 fn best_loadings(
     moment: &SecondMoment,
-    noise: Array1<f64>,
+    noise: &Array1<f64>,
     tolerance: f64,
+    before: f64,
     pairs: &mut Eigenpairs,
 ) -> Result<State> {
+    /// Rounding of a likelihood keeps nobody from going on.
+    const MOST_CALLS: usize = 60;
     let deviations = noise.mapv(f64::sqrt);
-    let (values, vectors) = pairs.of(moment, &deviations, tolerance)?;
-    let lengths = values.mapv(|v| (v - 1.0).max(0.0).sqrt());
-    State::new(moment, vectors * &lengths * &deviations.insert_axis(Axis(1)), noise)
+    let mut calls = 0;
+    loop {
+        calls += 1;
+        let (values, vectors, found) = pairs.of(moment, &deviations, tolerance)?;
+        let lengths = values.mapv(|v| (v - 1.0).max(0.0).sqrt());
+        let loadings = vectors * &lengths * deviations.view().insert_axis(Axis(1));
+        let state = State::new(moment, loadings, noise.clone())?;
+        if found || state.log_likelihood >= before || calls == MOST_CALLS {
+            return Ok(state);
+        }
+    }
 }
 
 impl State {

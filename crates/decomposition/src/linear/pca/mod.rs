@@ -42,6 +42,7 @@ pub(in crate::linear) mod routes;
 
 pub use model::PcaModel;
 
+use super::second_moment::is_constant;
 use ndarray::{Array2, ArrayRef2};
 use routes::{Effort, Spectrum};
 use serde::{Deserialize, Serialize};
@@ -251,7 +252,7 @@ impl<F: Float> Fit<ArrayRef2<F>> for Pca {
         let route = self.chosen_route(n, d);
         let degrees = n as f64 - 1.0;
         let count = if let Components::Count(k) = self.components { k } else { n.min(d) };
-        let (means, total, spectrum) = if route == Route::Covariance {
+        let (means, mut total, mut spectrum) = if route == Route::Covariance {
             let scatter = Scatter::of(x, "x")?;
             let total = scatter.products.diag().sum() / degrees;
             let spectrum = routes::covariance(&scatter, count, F::EPS)?;
@@ -269,6 +270,10 @@ impl<F: Float> Fit<ArrayRef2<F>> for Pca {
             };
             (means, variances.sum() * n as f64 / degrees, spectrum)
         };
+        if is_constant::<F>(total, &means) {
+            total = 0.0;
+            spectrum.variances.fill(0.0);
+        }
         let k = self.kept(&spectrum, total, n).min(spectrum.variances.len());
         Ok(PcaModel::new(self.clone(), route, n, means, total, spectrum, k))
     }

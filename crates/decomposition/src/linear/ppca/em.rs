@@ -87,7 +87,7 @@ pub(super) fn fit<F: Float>(
     let moment = SecondMoment::of(x)?;
     let (d, q) = (x.ncols(), spec.directions);
     let scale = moment.total() / d as f64;
-    check_noise(scale, 0.0, d)?;
+    check_noise(if moment.is_constant { 0.0 } else { scale }, 0.0, d)?;
     // random directions, each as long as a column varies
     let start = spec.seed.named(METHOD).normals(d * q);
     let loadings = Array2::from_shape_vec((d, q), start).unwrap_or_default() * (scale / d as f64).sqrt();

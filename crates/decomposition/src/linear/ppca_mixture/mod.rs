@@ -21,6 +21,7 @@ mod start;
 
 pub use model::PpcaMixtureModel;
 
+use super::second_moment::is_constant;
 use ndarray::ArrayRef2;
 use serde::{Deserialize, Serialize};
 use unsup_core::estimator::Fit;
@@ -151,9 +152,7 @@ impl<F: Float> Fit<ArrayRef2<F>> for PpcaMixture {
         let (n, d) = x.dim();
         self.check(n, d)?;
         let scale = moments.variances.sum() / d as f64;
-        let far = moments.means.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
-        // a variance that the square of its mean has rounded away
-        if scale <= (8.0 * f64::EPSILON * far).powi(2) {
+        if is_constant::<F>(moments.variances.sum(), &moments.means) {
             let problem = "the data are constant: there is no density".to_owned();
             return Err(Error::Numerical { method: METHOD, problem });
         }
