@@ -150,7 +150,7 @@ proptest! {
             precomputed.eigenvalues().slice(s![..k]), model.eigenvalues().slice(s![..k]), epsilon = 1e-10 * n as f64
         );
         let means = kernel.mean_axis(Axis(0)).unwrap_or_default();
-        let centred = &kernel - &means - &means.view().insert_axis(Axis(1)) + means.mean().unwrap_or_default();
+        let centred = &kernel - &means - means.view().insert_axis(Axis(1)) + means.mean().unwrap_or_default();
         assert_abs_diff_eq!(codes.dot(&codes.t()), centred, epsilon = 1e-9);
     }
 }
