@@ -4,6 +4,7 @@ use approx::assert_abs_diff_eq;
 use ndarray::{Array1, Array2, Axis, array, concatenate, s};
 use proptest::prelude::*;
 use unsup_core::contract::{self, Questions};
+use unsup_core::data::Sparse;
 use unsup_core::estimator::{Fit, InverseTransform, Transform};
 use unsup_core::store::Persist;
 use unsup_core::{Error, Float, Seed, data};
@@ -184,6 +185,22 @@ fn what_is_negative_is_named_with_row_and_column() {
 }
 
 #[test]
+fn factors_that_do_not_fit_have_no_divergence() -> Result<(), Failure> {
+    let (x, w, h) = (positive(1, 6, 4), positive(2, 6, 2), positive(3, 2, 4));
+    let sparse = Sparse::from_dense(&x)?;
+    for (w, h) in
+        [(positive(2, 5, 2), h.clone()), (w.clone(), positive(3, 2, 3)), (positive(2, 6, 3), h.clone())]
+    {
+        assert!(matches!(Loss::Frobenius.divergence(&x, &w, &h), Err(Error::Shape { .. })));
+        assert!(matches!(Loss::Frobenius.sparse_divergence(&sparse, &w, &h), Err(Error::Shape { .. })));
+    }
+    let negative = Sparse::from_dense(&-x)?;
+    let found = Loss::Frobenius.sparse_divergence(&negative, &w, &h);
+    assert!(matches!(found, Err(Error::Cell { what: "x", row: 0, column: 0, .. })));
+    Ok(())
+}
+
+#[test]
 fn bad_hyper_parameters_are_named() {
     let x = positive(1, 6, 4);
     let named = |spec: Nmf| match spec.fit(&x) {
@@ -275,6 +292,21 @@ proptest! {
             let slack = 1e-12 * (&x * &x).sum().max(objective[0]);
             prop_assert!(objective.windows(2).all(|w| w[1] <= w[0] + slack), "{:?}", objective);
             prop_assert!(model.components().iter().chain(model.codes()).all(|&v| v >= 0.0));
+        }
+    }
+
+    #[test]
+    fn invariant_49_the_divergence_of_a_sparse_table_is_that_of_the_dense_one(n in 1usize..90, d in 1usize..12, k in 1usize..4, seed in any::<u64>()) {
+        let (w, h) = (positive(seed ^ 1, n, k), positive(seed ^ 2, k, d));
+        for beta in [0.0, 0.5, 1.0, 1.5, 2.0, 3.0] {
+            // two thirds of the values are zero, where the loss allows it
+            let x = positive(seed, n, d).mapv(|v| if v > 1.0 || beta == 0.0 { v } else { 0.0 });
+            let loss = Loss::Beta(beta);
+            let dense = loss.divergence(&x, &w, &h)?;
+            prop_assert_eq!(loss.sparse_divergence(&Sparse::from_dense(&x)?, &w, &h)?, dense);
+            let y = w.dot(&h);
+            let expected: f64 = x.iter().zip(&y).map(|(&x, &y)| loss.of(x, y)).sum();
+            prop_assert!((dense - expected).abs() <= 1e-10 * (1.0 + expected), "{dense} {expected}");
         }
     }
 

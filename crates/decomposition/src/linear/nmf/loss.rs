@@ -1,11 +1,13 @@
 //! The β-divergences: how far a table is from its approximation.
 
 use super::tiles::{Tiles, floor};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayRef2};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use unsup_core::Float;
+use std::ops::Range;
+use unsup_core::data::Sparse;
 use unsup_core::math::{Mat, multiply};
+use unsup_core::{Error, Float, Result, validate};
 
 /// What NMF minimises: a β-divergence (Févotte & Idier 2011), summed over all values.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -82,33 +84,99 @@ impl Loss {
         }
     }
 
-    /// Σ d(x | wh). x: `[n, d]` row-major, w: `[n, k]`, h: `[k, d]`.
+    /// Σ d(x | wh) over all values. x: `[n, d]`, w: `[n, k]`, h: `[k, d]`, all at least 0.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::Empty`], [`Error::NonFinite`], [`Error::Cell`] for a negative value.
+    pub fn divergence<F: Float>(self, x: &ArrayRef2<F>, w: &ArrayRef2<F>, h: &ArrayRef2<F>) -> Result<f64> {
+        let (w, h) = (factor(w, "w")?, factor(h, "h")?);
+        check_shapes(x.dim(), &w, &h)?;
+        Ok(self.sum(&factor(x, "x")?, &w, &h))
+    }
+
+    /// The same for a sparse x, of which only some rows are ever filled up with their zeros.
+    ///
+    /// # Errors
+    /// As [`divergence`](Self::divergence).
+    pub fn sparse_divergence<F: Float>(
+        self,
+        x: &Sparse<F>,
+        w: &ArrayRef2<F>,
+        h: &ArrayRef2<F>,
+    ) -> Result<f64> {
+        let (w, h) = (factor(w, "w")?, factor(h, "h")?);
+        check_shapes(x.dim(), &w, &h)?;
+        for row in 0..x.dim().0 {
+            if let Some((column, value)) = x.row(row).find(|(_, v)| *v < F::zero()) {
+                let (what, allowed) = ("x", ALLOWED);
+                return Err(Error::Cell { what, row, column, value: value.f64(), allowed });
+            }
+        }
+        let d = x.dim().1;
+        Ok(self.sum_of_tiles(&w, &h, |rows, sum| {
+            let mut tile = vec![F::zero(); rows.len() * d];
+            for (row, out) in rows.zip(tile.chunks_exact_mut(d)) {
+                x.row(row).for_each(|(j, v)| out[j] = v);
+            }
+            sum(&tile)
+        }))
+    }
+
+    /// Σ d(x | wh) of row-major tables.
     pub(super) fn sum<F: Float>(self, x: &Array2<F>, w: &Array2<F>, h: &Array2<F>) -> f64 {
-        let ((n, d), k) = (x.dim(), h.nrows());
-        let (x, w, h) = (values(x), values(w), values(h));
+        let (d, x) = (x.ncols(), values(x));
+        self.sum_of_tiles(w, h, |rows, sum| sum(&x[rows.start * d..rows.end * d]))
+    }
+
+    /// Σ d(x | wh), where `tile` gives the values of some rows of x to a function.
+    fn sum_of_tiles<F: Float>(
+        self,
+        w: &Array2<F>,
+        h: &Array2<F>,
+        tile: impl Fn(Range<usize>, &mut dyn FnMut(&[F]) -> f64) -> f64 + Sync,
+    ) -> f64 {
+        let (n, (k, d)) = (w.nrows(), h.dim());
+        let (w, h) = (values(w), values(h));
         let floor = floor::<F>().f64();
         let parts: Vec<f64> = Tiles::new::<F>(n, d, k)
             .chunks()
             .into_par_iter()
             .map(|chunk| {
-                let (mut y, mut sum) = (Vec::new(), 0.0);
+                let (mut y, mut total) = (Vec::new(), 0.0);
                 for rows in chunk.tiles() {
                     y.resize(rows.len() * d, F::zero());
                     let codes = Mat::new(&w[rows.start * k..rows.end * k], rows.len(), k);
                     multiply(&mut y, d, false, codes, Mat::new(h, k, d));
-                    let tile = &x[rows.start * d..rows.end * d];
-                    sum += if self == Loss::Frobenius {
-                        0.5 * tile.iter().zip(&y).map(|(x, y)| (x.f64() - y.f64()).powi(2)).sum::<f64>()
-                    } else {
-                        tile.iter().zip(&y).map(|(x, y)| self.of(x.f64(), y.f64().max(floor))).sum()
-                    };
+                    total += tile(rows, &mut |x| {
+                        if self == Loss::Frobenius {
+                            0.5 * x.iter().zip(&y).map(|(x, y)| (x.f64() - y.f64()).powi(2)).sum::<f64>()
+                        } else {
+                            x.iter().zip(&y).map(|(x, y)| self.of(x.f64(), y.f64().max(floor))).sum()
+                        }
+                    });
                 }
-                sum
+                total
             })
             .collect();
         // rounding can leave a divergence of zero slightly negative
         parts.iter().sum::<f64>().max(0.0)
     }
+}
+
+const ALLOWED: &str = "numbers of at least 0";
+
+/// A valid table without negative values, row-major.
+fn factor<F: Float>(table: &ArrayRef2<F>, what: &'static str) -> Result<Array2<F>> {
+    validate::table_where(table, what, ALLOWED, |v| v >= F::zero())?;
+    Ok(table.as_standard_layout().into_owned())
+}
+
+fn check_shapes<F: Float>((n, d): (usize, usize), w: &Array2<F>, h: &Array2<F>) -> Result<()> {
+    if w.nrows() == n && h.ncols() == d && w.ncols() == h.nrows() {
+        return Ok(());
+    }
+    let found = format!("{} × {} and {} × {}", w.nrows(), w.ncols(), h.nrows(), h.ncols());
+    Err(Error::shape("w and h", format!("{n} × k and k × {d}"), found))
 }
 
 fn num_powf<F: Float>(value: F, power: F) -> F {
