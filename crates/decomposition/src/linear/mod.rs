@@ -27,6 +27,7 @@ pub mod ppca;
 pub mod ppca_mixture;
 pub mod robust;
 mod second_moment;
+mod signs;
 mod singular;
 mod subspace;
 pub mod truncated;

@@ -211,3 +211,19 @@ proptest! {
         prop_assert!(best.anomaly_score(&x)?.sum() <= (&left * &left).sum() * (1.0 + 1e-10));
     }
 }
+
+/// Few iterations for the width of the table: rows are multiplied in every pass. Many: the matrix of products is formed once.
+#[test]
+fn the_randomized_route_finds_the_same_with_and_without_the_matrix_of_products() {
+    let (n, d) = (300, 48);
+    let z = Seed::new(3).normals(n * d);
+    let x = Array2::from_shape_fn((n, d), |(i, j)| 5.0 + z[i * d + j] * 0.3_f64.powi(j as i32));
+    let exact = Pca::new().components(3).route(Route::Svd).fit(&x).expect("a table");
+    for iterations in [1, 2, 3, 8] {
+        let route = Route::Randomized { oversamples: 3, iterations };
+        let found = Pca::new().components(3).route(route).fit(&x).expect("a table");
+        for (a, b) in found.explained_variance().iter().zip(exact.explained_variance()) {
+            assert!((a / b - 1.0).abs() < 1e-6, "{iterations} iterations: {a}, {b}");
+        }
+    }
+}

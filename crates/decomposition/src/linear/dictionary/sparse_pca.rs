@@ -5,7 +5,7 @@
 use super::alternate::first_atoms;
 use super::sparse_pca_model::SparsePcaModel;
 use super::{Alternation, Coding, METHOD};
-use crate::linear::truncated::fix_signs;
+use crate::linear::signs::fix_signs;
 use ndarray::{Array2, ArrayRef2, Axis};
 use serde::{Deserialize, Serialize};
 use unsup_core::estimator::Fit;

@@ -4,7 +4,7 @@
 //! Σₖ [Σⱼ (WR)ⱼₖ⁴ − γ/d (Σⱼ (WR)ⱼₖ²)²] with γ = 1 for varimax (uneven within a factor) and γ = 0 for quartimax (uneven within a column of
 //! the data). Each step takes the best rotation for the criterion's gradient, an SVD of q × q (Kaiser 1958; Horst 1965).
 
-use crate::linear::pca::fix_signs;
+use crate::linear::signs::fix_signs;
 use ndarray::{Array1, Array2, ArrayRef2, Axis};
 use serde::{Deserialize, Serialize};
 use unsup_core::math::{self, Svd};

@@ -23,7 +23,7 @@ pub use kernel::Kernel;
 pub use model::KernelPcaModel;
 pub use pre_image::PreImage;
 
-use super::truncated::fix_signs;
+use super::signs::fix_signs;
 use model::Parts;
 use ndarray::{Array1, Array2, ArrayRef2, Axis, s};
 use serde::{Deserialize, Serialize};

@@ -13,7 +13,8 @@
 //!   their digits. 2·n·d² multiply-adds in parallel for tall tables (a QR factor by chunks, then
 //!   the SVD of d × d).
 //! * [`Route::Randomized`]: subspace iteration on a random start (Halko, Martinsson & Tropp 2011,
-//!   algorithm 4.4, applied to the row space): q + 2 passes of 2·n·d·(k + p). Approximate, to far
+//!   algorithm 4.4, applied to the row space): q + 2 passes of 2·n·d·(k + p), or one of n·d²/2 for the matrix of products
+//!   where that is less, and one of n·d·(k + p). Approximate, to far
 //!   below the variance of the directions left out; for k ≪ min(n, d). [`PcaModel::residuals`] says how far off it
 //!   is, [`Pca::tolerance`] lets it go on until it is near enough.
 //!
@@ -43,7 +44,7 @@ pub(in crate::linear) mod routes;
 pub use model::PcaModel;
 
 use super::second_moment::is_constant;
-use ndarray::{Array2, ArrayRef2};
+use ndarray::ArrayRef2;
 use routes::{Effort, Spectrum};
 use serde::{Deserialize, Serialize};
 use unsup_core::estimator::Fit;
@@ -277,16 +278,4 @@ impl<F: Float> Fit<ArrayRef2<F>> for Pca {
         let k = self.kept(&spectrum, total, n).min(spectrum.variances.len());
         Ok(PcaModel::new(self.clone(), route, n, means, total, spectrum, k))
     }
-}
-
-/// Makes the largest loading of each direction positive. Loadings within 10⁻⁶ of the largest count
-/// as equal and the first of them decides, so that rounding cannot flip a sign.
-pub(in crate::linear) fn fix_signs(mut directions: Array2<f64>) -> Array2<f64> {
-    for mut direction in directions.rows_mut() {
-        let largest = direction.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
-        if direction.iter().find(|v| v.abs() >= largest * (1.0 - 1e-6)).is_some_and(|v| *v < 0.0) {
-            direction.mapv_inplace(|v| -v);
-        }
-    }
-    directions
 }

@@ -1,8 +1,9 @@
 //! What PCA learned: the mean, the directions and their variances.
 
 use super::routes::{self, Spectrum};
-use super::{Pca, Route, fix_signs};
+use super::{Pca, Route};
 use crate::linear::gaussian::Gaussian;
+use crate::linear::signs::fix_signs;
 use ndarray::{Array1, Array2, ArrayRef2, Axis, Zip, s};
 use unsup_core::estimator::{AnomalyScore, InverseTransform, LogDensity, Sample, Transform};
 use unsup_core::math;

@@ -77,8 +77,11 @@ pub(super) struct Effort {
     pub(super) tolerance: f64,
 }
 
+/// No larger matrix of products is formed.
+const MOST_COLUMNS: usize = 4096;
+
 /// Subspace iteration: Q ← orth(X_cᵀX_c Q) from a Gaussian start of `width` columns, then the SVD of
-/// X_c restricted to the subspace.
+/// X_c restricted to the subspace. X_cᵀX_c is formed once where that takes fewer multiply-adds than its products with Q.
 pub(super) fn randomized<F: Float>(
     x: &ArrayRef2<F>,
     means: &Array1<f64>,
@@ -90,12 +93,18 @@ pub(super) fn randomized<F: Float>(
     let ((n, d), &Effort { count, width, iterations, tolerance }) = (x.dim(), effort);
     let degrees = n as f64 - 1.0;
     let shift = shift::<F>(means);
+    // n·d²/2 multiply-adds against 2·n·d·width in each pass
+    let formed = d <= MOST_COLUMNS && d < 4 * width * (iterations + 1);
+    let scatter = if formed { Some(Scatter::of(x, "x")?) } else { None };
     let start = seed.named("randomized PCA").normals(d * width);
     let mut basis = math::orthonormal(&Array2::from_shape_vec((d, width), start).unwrap_or_default());
     let _ = observer.observe(&Event::Started { task: TASK, total: iterations + 1 });
     let mut stop = Stop::IterationLimit;
     for iteration in 1..=iterations + 1 {
-        let scattered = math::transposed_product(x, &shift, &basis) / degrees;
+        let scattered = match &scatter {
+            Some(scatter) => math::product(&scatter.products, &vec![0.0; d], &basis) / degrees,
+            None => math::transposed_product(x, &shift, &basis) / degrees,
+        };
         // the variance captured so far: the trace of the covariance within the subspace
         let captured = (&basis * &scattered).sum();
         let residual = if tolerance > 0.0 { worst_residual(&basis, &scattered, count)? } else { f64::NAN };

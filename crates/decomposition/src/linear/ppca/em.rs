@@ -7,9 +7,10 @@
 //! which asks of the data nothing but SW.
 
 use super::{METHOD, ProbabilisticPca};
-use crate::linear::pca::{PcaModel, fix_signs};
+use crate::linear::pca::PcaModel;
 use crate::linear::positive::Positive;
 use crate::linear::second_moment::SecondMoment;
+use crate::linear::signs::fix_signs;
 use ndarray::{Array1, Array2, ArrayRef2, Axis};
 use std::ops::ControlFlow;
 use unsup_core::math::{self, Svd};

@@ -2,7 +2,7 @@
 
 use super::{METHOD, PpcaMixture};
 use crate::linear::gaussian::Gaussian;
-use crate::linear::pca::fix_signs;
+use crate::linear::signs::fix_signs;
 use ndarray::{Array1, Array2, ArrayRef2, s};
 use rayon::prelude::*;
 use std::ops::{ControlFlow, Range};

@@ -27,7 +27,7 @@ impl<F: Float> RobustPcaModel<F> {
             spec,
             low_rank: pursuit.low_rank.mapv(F::of),
             sparse: pursuit.sparse.mapv(F::of),
-            components: crate::linear::truncated::fix_signs(pursuit.directions).mapv(F::of),
+            components: crate::linear::signs::fix_signs(pursuit.directions).mapv(F::of),
             singular_values: pursuit.singular_values,
             lambda,
             history,
