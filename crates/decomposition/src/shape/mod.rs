@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | [generalized Procrustes alignment](procrustes) | [`Procrustes`] | landmarks that correspond, in poses that do not matter |
 //! | [statistical shape model](statistical) | [`StatisticalShape`] | a mean shape and its modes; plausible shapes only |
-//! | [its quality](quality) | [`quality()`] | how many modes: compactness, generalization, specificity |
+//! | [its quality](mod@quality) | [`quality()`] | how many modes: compactness, generalization, specificity |
 //! | [eigen-images](eigen_images) | [`EigenImages`] | images of one size, registered: mean, modes, reconstruction |
 //!
 //! Shapes are `[n, landmarks, 2 or 3]`: landmark `l` of every shape is the same place of the body. Images are `[n, height, width]`.

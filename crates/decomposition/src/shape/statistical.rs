@@ -9,7 +9,7 @@
 //!
 //! **Use it** for shapes with corresponding landmarks whose variation is nearly linear: organs, faces, hands at rest. **Do not use
 //! it** where parts turn by large angles (a bending finger moves on an arc; its mean is shortened), or with few shapes and many
-//! modes: they follow the noise ([quality](super::quality) shows where that begins).
+//! modes: they follow the noise ([quality](mod@super::quality) shows where that begins).
 //!
 //! Complexity: alignment, then n²·p·d for n shapes of p landmarks in d dimensions (n < p·d); a fit takes iterations × k·p·d.
 

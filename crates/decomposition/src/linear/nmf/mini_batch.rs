@@ -22,7 +22,7 @@ use unsup_core::{Error, Float, Result, Seed};
 
 const METHOD: &str = "mini-batch NMF";
 
-/// The hyper-parameters of mini-batch NMF; see the [module](self).
+/// The hyper-parameters of mini-batch NMF; see the [module](super).
 ///
 /// ```
 /// use unsup_core::{data, estimator::Fit};
