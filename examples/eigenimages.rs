@@ -4,7 +4,7 @@
 //!     cargo run --release --example eigenimages -- --quick # the same: it is quick
 //!     cargo run --release --example eigenimages -- --images PATH
 //!
-//! `PATH` is a folder of PNG, JPEG or PNM images of one size, an NPZ file whose first array is `[n, height, width]`, or an IDX file (gzip or
+//! `PATH` is a folder of PNG, JPEG or PNM images of one size, an NPZ file whose first array is `[n, height, width]` (or `[n, height, width, colours]`), or an IDX file (gzip or
 //! not). Writes pictures and a self-contained page to `target/eigenimages/`; the last line is JSON.
 
 use ndarray::{Array3, Axis, concatenate, s, stack};
@@ -166,6 +166,8 @@ fn read(path: &Path) -> Result<Array3<f32>, Failure> {
         idx::read_as::<f32>(path)?
     };
     let shape = array.shape().to_vec();
+    // colours are brought to grey
+    let array = if shape.len() == 4 { array.mean_axis(Axis(3)).unwrap_or(array) } else { array };
     Ok(array
         .into_dimensionality()
         .map_err(|_| format!("{}: {shape:?}, expected [n, height, width]", path.display()))?)
