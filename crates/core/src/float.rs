@@ -33,9 +33,6 @@ pub trait Float:
     fn of(value: f64) -> Self;
     /// Widens to `f64`, exactly.
     fn f64(self) -> f64;
-    /// Writes, or adds, the lower triangle of XᵀX into `out`, `[d, d]`. tile: X, `[rows, d]`; `panels` is memory that is reused.
-    #[doc(hidden)]
-    fn squares(tile: &[Self], d: usize, panels: &mut Vec<Self>, out: &mut [Self], accumulate: bool);
 }
 
 impl Float for f32 {
@@ -49,9 +46,6 @@ impl Float for f32 {
     fn f64(self) -> f64 {
         f64::from(self)
     }
-    fn squares(tile: &[Self], d: usize, panels: &mut Vec<Self>, out: &mut [Self], accumulate: bool) {
-        crate::math::squares_single(tile, d, panels, out, accumulate);
-    }
 }
 
 impl Float for f64 {
@@ -64,8 +58,5 @@ impl Float for f64 {
     #[inline(always)]
     fn f64(self) -> f64 {
         self
-    }
-    fn squares(tile: &[Self], d: usize, panels: &mut Vec<Self>, out: &mut [Self], accumulate: bool) {
-        crate::math::squares_double(tile, d, panels, out, accumulate);
     }
 }

@@ -19,7 +19,6 @@ mod nearest;
 mod parallel;
 mod products;
 mod scores;
-mod squares;
 
 pub use candidates::{Candidates, Nearest};
 pub use chunks::{ROW_TILE, chunks, sum_in_order, tile_rows};
@@ -33,19 +32,3 @@ pub use lbfgs::{Minimum, lbfgs};
 pub use moments::{Moments, Scatter, column_means};
 pub use parallel::in_pool;
 pub use products::{centred_rows, centred_tile, checked_product, product, transposed_product};
-
-macro_rules! squares {
-    ($name:ident, $float:ident, $of:ident) => {
-        pub(crate) fn $name(
-            tile: &[$float],
-            d: usize,
-            panels: &mut Vec<$float>,
-            out: &mut [$float],
-            accumulate: bool,
-        ) {
-            pulp::Arch::new().dispatch(squares::$of::Squares { tile, d, panels, out, accumulate });
-        }
-    };
-}
-squares!(squares_single, f32, single);
-squares!(squares_double, f64, double);

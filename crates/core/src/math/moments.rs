@@ -4,6 +4,7 @@
 //! is large beside the spread (at 10⁸, in `f64`; at 10⁴ in `f32`).
 
 use super::chunks::{ROW_TILE, chunks};
+use super::gemm::{Mat, multiply};
 use super::products::centred_tile;
 use crate::{Float, Result};
 use ndarray::{Array1, Array2, ArrayRef2};
@@ -162,12 +163,10 @@ impl Scatter {
     }
 
     /// One triangle of the products of rows moved by `centre`, and their sums, corrected to the mean.
-    /// Products are formed in the element type over 128 rows and added up over 2048 in it, then in `f64`.
+    /// Products are formed in the element type over 256 rows and added up over 2048 in it, then in `f64`.
     fn about<F: Float>(x: &ArrayRef2<F>, centre: &[f64]) -> Scatter {
-        /// Two panels of so many rows stay in the first-level cache.
-        const ROWS: usize = 2 * ROW_TILE;
-        /// So many tiles are added up in the element type.
-        const TILES: usize = 16;
+        /// columns of the result that one product writes: what it writes above the diagonal is wasted
+        const STRIP: usize = 64;
         let (n, d) = x.dim();
         let centre: Vec<F> = centre.iter().map(|&m| F::of(m)).collect();
         // as many independent sums as fit a tenth of the data's own memory
@@ -175,16 +174,20 @@ impl Scatter {
         let parts: Vec<Vec<f64>> = chunks(n, groups)
             .into_par_iter()
             .map(|range| {
-                let (mut tile, mut panels, mut part) = (Vec::new(), Vec::new(), vec![F::zero(); d * d]);
+                let (mut tile, mut part) = (Vec::new(), vec![F::zero(); d * d]);
                 // the sums of the columns, then the products
                 let mut total = vec![0.0; d + d * d];
-                let tiles = range.len().div_ceil(ROWS);
-                for (t, start) in range.clone().step_by(ROWS).enumerate() {
-                    let rows = ROWS.min(range.end - start);
+                let tiles = range.len().div_ceil(4 * ROW_TILE);
+                for (t, start) in range.clone().step_by(4 * ROW_TILE).enumerate() {
+                    let rows = (4 * ROW_TILE).min(range.end - start);
                     centred_tile(x, start..start + rows, &centre, &mut tile);
                     pulp::Arch::new().dispatch(AddRows { tile: &tile, sums: &mut total[..d] });
-                    F::squares(&tile, d, &mut panels, &mut part, t % TILES > 0);
-                    if t % TILES == TILES - 1 || t + 1 == tiles {
+                    let tile = Mat::new(&tile, rows, d);
+                    for j in (0..d).step_by(STRIP) {
+                        let strip = tile.columns(j..d.min(j + STRIP));
+                        multiply(&mut part[j * d + j..], d, t % 8 > 0, tile.columns(j..d).t(), strip);
+                    }
+                    if t % 8 == 7 || t + 1 == tiles {
                         for i in 0..d {
                             let total = &mut total[d + i * d..][..i + 1];
                             total.iter_mut().zip(&part[i * d..]).for_each(|(t, p)| *t += p.f64());
