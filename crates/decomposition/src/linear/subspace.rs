@@ -19,6 +19,8 @@ pub(crate) trait Operator {
 pub(crate) struct Shifted<'a, F> {
     pub(crate) x: &'a ArrayRef2<F>,
     pub(crate) shift: Vec<F>,
+    /// XᵀX, where it was formed
+    pub(crate) products: Option<Array2<f64>>,
 }
 
 impl<F: Float> Operator for Shifted<'_, F> {
@@ -31,12 +33,39 @@ impl<F: Float> Operator for Shifted<'_, F> {
     }
 
     fn scattered(&self, b: &Array2<f64>) -> Array2<f64> {
-        math::transposed_product(self.x, &self.shift, b)
+        match &self.products {
+            Some(products) => math::product(products, &vec![0.0; products.nrows()], b),
+            None => math::transposed_product(self.x, &self.shift, b),
+        }
     }
 }
 
-/// The `k` leading singular triples of X, k ≤ min(n, d): Q ← orth(XᵀX Q) from a Gaussian start of k + `oversamples`
-/// columns, then the SVD of X within the subspace (Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.1). When the
+/// An orthonormal basis `[d, width]` of about the leading right singular vectors of X: Q ← orth(XᵀX Q) from a Gaussian start
+/// (Halko, Martinsson & Tropp 2011, algorithm 4.4). `progress` hears, before each of at most `passes` steps, its number, Q and XᵀXQ, and
+/// may make that step the last.
+pub(crate) fn iterate(
+    x: &dyn Operator,
+    width: usize,
+    passes: usize,
+    seed: Seed,
+    mut progress: impl FnMut(usize, &Array2<f64>, &Array2<f64>) -> Result<ControlFlow<()>>,
+) -> Result<Array2<f64>> {
+    let (_, d) = x.dim();
+    let start = Array2::from_shape_vec((d, width), seed.normals(d * width)).unwrap_or_default();
+    let mut basis = math::orthonormal(&start);
+    for pass in 1..=passes {
+        let scattered = x.scattered(&basis);
+        let go_on = progress(pass, &basis, &scattered)?;
+        basis = math::orthonormal(&scattered);
+        if go_on.is_break() {
+            break;
+        }
+    }
+    Ok(basis)
+}
+
+/// The `k` leading singular triples of X, k ≤ min(n, d): a basis of k + `oversamples` columns by [`iterate`], then the SVD of X
+/// within the subspace (Halko, Martinsson & Tropp 2011, algorithm 5.1). When the
 /// subspace is as wide as min(n, d) the result is exact. `progress` hears ‖XQ‖² after each of `iterations` + 1 passes
 /// and may break.
 pub(crate) fn leading_svd(
@@ -49,16 +78,9 @@ pub(crate) fn leading_svd(
 ) -> Result<Svd> {
     let (n, d) = x.dim();
     let width = (k + oversamples).min(n.min(d));
-    let start = Array2::from_shape_vec((d, width), seed.normals(d * width)).unwrap_or_default();
-    let mut basis = math::orthonormal(&start);
-    for iteration in 1..=iterations + 1 {
-        let scattered = x.scattered(&basis);
-        let captured = (&basis * &scattered).sum();
-        basis = math::orthonormal(&scattered);
-        if progress(iteration, captured).is_break() {
-            break;
-        }
-    }
+    let basis = iterate(x, width, iterations + 1, seed, |pass, basis, scattered| {
+        Ok(progress(pass, (basis * scattered).sum()))
+    })?;
     let codes = x.times(&basis);
     let factor = math::triangular_factor(&codes, &Array1::zeros(width));
     let Svd { s, vt, .. } = math::svd(&factor)?;

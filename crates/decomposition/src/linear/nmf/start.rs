@@ -85,7 +85,7 @@ fn random(n: usize, d: usize, k: usize, mean: f64, seed: Seed) -> (Array2<f64>, 
 fn svd<F: Float>(x: &Array2<F>, k: usize, seed: Seed) -> Result<(Array2<f64>, Array2<f64>)> {
     /// Below this a value counts as zero, as in scikit-learn.
     const ZERO: f64 = 1e-6;
-    let operator = Shifted { x, shift: vec![F::zero(); x.ncols()] };
+    let operator = Shifted { x, shift: vec![F::zero(); x.ncols()], products: None };
     let silent = |_, _| ControlFlow::Continue(());
     let svd = leading_svd(&operator, k, 10, 7, seed.named("singular vectors"), silent)?;
     let (mut w, mut h) = (Array2::zeros((x.nrows(), k)), Array2::zeros((k, x.ncols())));

@@ -1,6 +1,7 @@
 //! The four ways to the principal components.
 
 use crate::linear::singular;
+use crate::linear::subspace::{Shifted, iterate};
 use ndarray::{Array1, Array2, ArrayRef2, s};
 use std::ops::ControlFlow;
 use unsup_core::math::{self, Eigen, Scatter, Svd};
@@ -92,36 +93,29 @@ pub(super) fn randomized<F: Float>(
     const TASK: &str = "randomized PCA";
     let ((n, d), &Effort { count, width, iterations, tolerance }) = (x.dim(), effort);
     let degrees = n as f64 - 1.0;
-    let shift = shift::<F>(means);
     // n·d²/2 multiply-adds against 2·n·d·width in each pass
     let formed = d <= MOST_COLUMNS && d < 4 * width * (iterations + 1);
-    let scatter = if formed { Some(Scatter::of(x, "x")?) } else { None };
-    let start = seed.named("randomized PCA").normals(d * width);
-    let mut basis = math::orthonormal(&Array2::from_shape_vec((d, width), start).unwrap_or_default());
+    let products = if formed { Some(Scatter::of(x, "x")?.products) } else { None };
+    let table = Shifted { x, shift: shift::<F>(means), products };
     let _ = observer.observe(&Event::Started { task: TASK, total: iterations + 1 });
     let mut stop = Stop::IterationLimit;
-    for iteration in 1..=iterations + 1 {
-        let scattered = match &scatter {
-            Some(scatter) => math::product(&scatter.products, &vec![0.0; d], &basis) / degrees,
-            None => math::transposed_product(x, &shift, &basis) / degrees,
-        };
-        // the variance captured so far: the trace of the covariance within the subspace
-        let captured = (&basis * &scattered).sum();
-        let residual = if tolerance > 0.0 { worst_residual(&basis, &scattered, count)? } else { f64::NAN };
-        basis = math::orthonormal(&scattered);
-        let terms: &[_] = if tolerance > 0.0 { &[("residual", residual)] } else { &[] };
-        let event = Event::Progress { task: TASK, done: iteration, objective: captured, terms };
-        if observer.observe(&event) == ControlFlow::Break(()) {
-            stop = Stop::Interrupted;
-            break;
-        }
-        if residual <= tolerance {
-            stop = Stop::Converged;
-            break;
-        }
-    }
+    let basis =
+        iterate(&table, width, iterations + 1, seed.named("randomized PCA"), |pass, basis, scattered| {
+            let scattered = scattered / degrees;
+            // the variance captured so far: the trace of the covariance within the subspace
+            let captured = (basis * &scattered).sum();
+            let residual = if tolerance > 0.0 { worst_residual(basis, &scattered, count)? } else { f64::NAN };
+            let terms: &[_] = if tolerance > 0.0 { &[("residual", residual)] } else { &[] };
+            let event = Event::Progress { task: TASK, done: pass, objective: captured, terms };
+            if observer.observe(&event) == ControlFlow::Break(()) {
+                stop = Stop::Interrupted;
+            } else if residual <= tolerance {
+                stop = Stop::Converged;
+            }
+            Ok(if stop == Stop::IterationLimit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
     let _ = observer.observe(&Event::Finished { task: TASK, stop });
-    let codes = math::product(x, &shift, &basis.mapv(F::of));
+    let codes = math::product(x, &table.shift, &basis.mapv(F::of));
     let code_means = math::column_means(&codes);
     let Svd { s, vt, .. } = math::svd(&math::triangular_factor(&codes, &code_means))?;
     Ok(Spectrum {
