@@ -18,6 +18,7 @@ mod sealed {
 pub trait Float:
     NdFloat
     + crate::store::Element
+    + crate::math::Kernel
     + Default
     + Sum
     + faer::traits::RealField

@@ -1,10 +1,10 @@
 //! Matrix products on the calling thread, and the fixed grid of tiles that makes them parallel.
 //!
-//! The inner dimension is never split between threads, and the grid depends on the shape alone:
-//! the bits of a product do not depend on the number of threads.
+//! The kernel is [`kernel`](super::kernel). The inner dimension is never split between threads: the bits of a product do
+//! not depend on their number.
 
+use super::kernel::{Panels, Product, Right};
 use crate::Float;
-use gemm::Parallelism;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ pub struct Mat<'a, T> {
     column_stride: usize,
 }
 
-impl<'a, T: Float> Mat<'a, T> {
+impl<'a, T> Mat<'a, T> {
     /// A row-major matrix, its rows one after the other.
     ///
     /// # Panics
@@ -35,6 +35,23 @@ impl<'a, T: Float> Mat<'a, T> {
         let needed = if rows * columns == 0 { 0 } else { (rows - 1) * row_stride + columns };
         assert!(needed <= values.len(), "a matrix outside its memory");
         Mat { values, rows, columns, row_stride, column_stride: 1 }
+    }
+
+    /// Rows and columns.
+    pub fn dim(&self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
+
+    pub(super) fn start(&self) -> *const T {
+        self.values.as_ptr()
+    }
+
+    pub(super) fn row_stride(&self) -> usize {
+        self.row_stride
+    }
+
+    pub(super) fn column_stride(&self) -> usize {
+        self.column_stride
     }
 
     /// Some of the columns, without a copy.
@@ -70,11 +87,44 @@ impl<'a, T: Float> Mat<'a, T> {
     }
 }
 
+impl<T: Float> Mat<'_, T> {
+    /// Whether there is something to multiply: a product without terms is written here.
+    ///
+    /// # Panics
+    /// When the product with a matrix of so many columns has no room in `out`.
+    fn fits(&self, out: &mut [T], row_stride: usize, accumulate: bool, columns: usize) -> bool {
+        if self.rows * columns == 0 {
+            return false;
+        }
+        assert!((self.rows - 1) * row_stride + columns <= out.len(), "a product outside its memory");
+        assert!(self.rows == 1 || columns <= row_stride, "rows of a product overlap");
+        if self.columns == 0 && !accumulate {
+            out.chunks_mut(row_stride.max(1)).take(self.rows).for_each(|row| row[..columns].fill(T::zero()));
+        }
+        self.columns > 0
+    }
+}
+
 /// Where a product goes: a row-major window of a larger array.
 #[derive(Clone, Copy)]
-struct Window<T> {
+pub(super) struct Window<T> {
     start: *mut T,
     row_stride: usize,
+}
+
+impl<T> Window<T> {
+    pub(super) fn new(out: &mut [T], row_stride: usize) -> Self {
+        Window { start: out.as_mut_ptr(), row_stride }
+    }
+
+    /// The window that starts with this row and column.
+    pub(super) fn at(self, row: usize, column: usize) -> Self {
+        Window { start: self.start.wrapping_add(row * self.row_stride + column), ..self }
+    }
+
+    pub(super) fn start(self) -> *mut T {
+        self.start
+    }
 }
 
 impl<T: Float> Window<T> {
@@ -104,20 +154,50 @@ unsafe impl<T: Send> Sync for Window<T> {}
 /// When the shapes do not fit each other or `out`: a mistake of the program, not of its data.
 pub fn multiply<T: Float>(out: &mut [T], row_stride: usize, accumulate: bool, a: Mat<'_, T>, b: Mat<'_, T>) {
     assert_eq!(a.columns, b.rows, "inner dimensions differ");
-    if a.rows * b.columns == 0 {
+    if !a.fits(out, row_stride, accumulate, b.columns) {
         return;
     }
-    assert!((a.rows - 1) * row_stride + b.columns <= out.len(), "a product outside its memory");
-    assert!(a.rows == 1 || b.columns <= row_stride, "rows of a product overlap");
-    if a.columns == 0 {
-        if !accumulate {
-            out.chunks_mut(row_stride).take(a.rows).for_each(|row| row[..b.columns].fill(T::zero()));
-        }
-        return;
-    }
-    let window = Window { start: out.as_mut_ptr(), row_stride };
+    let window = Window::new(out, row_stride);
     // SAFETY: the assertions keep every row of the product inside `out`, which is borrowed mutably.
     unsafe { multiply_tile(window, accumulate, a, b, 0..a.rows, 0..b.columns) };
+}
+
+/// The same with a right side that has been packed. What will be read next, `ahead`, is fetched into the cache meanwhile.
+///
+/// # Panics
+/// As [`multiply`].
+pub fn multiply_panels<T: Float>(
+    out: &mut [T],
+    row_stride: usize,
+    accumulate: bool,
+    a: Mat<'_, T>,
+    b: &Panels<T>,
+    ahead: &[T],
+) {
+    let (depth, columns) = b.dim();
+    multiply_packed(out, row_stride, accumulate, a, b.values(), depth, columns, ahead);
+}
+
+/// The same with panels in borrowed memory, of a matrix of `depth` rows and so many columns.
+#[allow(clippy::too_many_arguments, reason = "a product in its parts")]
+pub(crate) fn multiply_packed<T: Float>(
+    out: &mut [T],
+    row_stride: usize,
+    accumulate: bool,
+    a: Mat<'_, T>,
+    panels: &[T],
+    depth: usize,
+    columns: usize,
+    ahead: &[T],
+) {
+    assert_eq!(a.columns, depth, "inner dimensions differ");
+    assert!(panels.len() >= depth * columns.next_multiple_of(T::width()), "panels outside their memory");
+    if !a.fits(out, row_stride, accumulate, columns) {
+        return;
+    }
+    let out = Window::new(out, row_stride);
+    // SAFETY: every row of the product is inside `out`, which is borrowed mutably; panels are as large as they must be.
+    unsafe { T::multiply(Product { out, accumulate, a, b: Right::Panels(panels, depth), columns, ahead }) };
 }
 
 /// a·b with all threads: `[a.rows, b.columns]`, row-major.
@@ -233,30 +313,11 @@ unsafe fn multiply_tile<T: Float>(
     if rows.is_empty() || columns.is_empty() {
         return;
     }
-    let alpha = if accumulate { T::one() } else { T::zero() };
+    let (a, b) = (a.rows(rows.clone()), b.columns(columns.clone()));
+    let out = out.at(rows.start, columns.start);
     // SAFETY: `Mat` was checked against its memory when it was made; `out` is the caller's promise.
     unsafe {
-        gemm::gemm(
-            rows.len(),
-            columns.len(),
-            a.columns,
-            out.start.add(rows.start * out.row_stride + columns.start),
-            1,
-            out.row_stride as isize,
-            accumulate,
-            a.values.as_ptr().add(rows.start * a.row_stride),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.values.as_ptr().add(columns.start * b.column_stride),
-            b.column_stride as isize,
-            b.row_stride as isize,
-            alpha,
-            T::one(),
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
+        T::multiply(Product { out, accumulate, a, b: Right::Mat(b), columns: columns.len(), ahead: &[] });
     }
 }
 

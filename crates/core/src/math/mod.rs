@@ -13,6 +13,7 @@ mod distances;
 pub(crate) mod elementary;
 mod fetch;
 pub(crate) mod gemm;
+pub(crate) mod kernel;
 mod lbfgs;
 mod moments;
 mod nearest;
@@ -27,7 +28,8 @@ pub use decompose::{
 };
 pub use distance::squared_distance;
 pub use elementary::Elementary;
-pub use gemm::{Mat, multiply};
+pub use gemm::{Mat, multiply, multiply_panels};
+pub use kernel::{Kernel, Panels};
 pub use lbfgs::{Minimum, lbfgs};
 pub use moments::{Moments, Scatter, column_means};
 pub use parallel::in_pool;

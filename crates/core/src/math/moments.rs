@@ -5,7 +5,8 @@
 
 use super::chunks::{ROW_TILE, chunks};
 use super::gemm::{Mat, multiply};
-use super::products::centred_tile;
+use super::kernel::panel_width;
+use super::products::{apart, centred_rows_apart, centred_tile};
 use crate::{Float, Result};
 use ndarray::{Array1, Array2, ArrayRef2};
 use rayon::prelude::*;
@@ -163,35 +164,42 @@ impl Scatter {
     }
 
     /// One triangle of the products of rows moved by `centre`, and their sums, corrected to the mean.
-    /// Products are formed in the element type over 256 rows and added up over 2048 in it, then in `f64`.
+    /// Products are formed in the element type over 128 rows and added up over 2048 in it, then in `f64`.
     fn about<F: Float>(x: &ArrayRef2<F>, centre: &[f64]) -> Scatter {
-        /// columns of the result that one product writes: what it writes above the diagonal is wasted
-        const STRIP: usize = 64;
+        /// rows of a tile, and tiles whose products are added up in the element type
+        const ROWS: usize = 2 * ROW_TILE;
+        const TILES: usize = 16;
         let (n, d) = x.dim();
         let centre: Vec<F> = centre.iter().map(|&m| F::of(m)).collect();
+        let (strips, triangle) = strips(d, panel_width::<F>());
+        let stride = apart::<F>(d);
         // as many independent sums as fit a tenth of the data's own memory
         let groups = (n / (20 * d)).clamp(4, 32);
         let parts: Vec<Vec<f64>> = chunks(n, groups)
             .into_par_iter()
             .map(|range| {
-                let (mut tile, mut part) = (Vec::new(), vec![F::zero(); d * d]);
+                let (mut tile, mut part) = (Vec::new(), vec![F::zero(); triangle]);
                 // the sums of the columns, then the products
-                let mut total = vec![0.0; d + d * d];
-                let tiles = range.len().div_ceil(4 * ROW_TILE);
-                for (t, start) in range.clone().step_by(4 * ROW_TILE).enumerate() {
-                    let rows = (4 * ROW_TILE).min(range.end - start);
-                    centred_tile(x, start..start + rows, &centre, &mut tile);
-                    pulp::Arch::new().dispatch(AddRows { tile: &tile, sums: &mut total[..d] });
-                    let tile = Mat::new(&tile, rows, d);
-                    for j in (0..d).step_by(STRIP) {
-                        let strip = tile.columns(j..d.min(j + STRIP));
-                        multiply(&mut part[j * d + j..], d, t % 8 > 0, tile.columns(j..d).t(), strip);
+                let mut total = vec![0.0; d + triangle];
+                let tiles = range.len().div_ceil(ROWS);
+                for (t, start) in range.clone().step_by(ROWS).enumerate() {
+                    let rows = ROWS.min(range.end - start);
+                    centred_rows_apart(x, start..start + rows, &centre, stride, &mut tile);
+                    pulp::Arch::new().dispatch(AddRows { tile: &tile, stride, sums: &mut total[..d] });
+                    let tile = Mat::strided(&tile, rows, d, stride);
+                    for strip in &strips {
+                        let columns = strip.columns.clone();
+                        let rows = tile.columns(columns.start..d).t();
+                        multiply(
+                            &mut part[strip.start..],
+                            columns.len(),
+                            t % TILES > 0,
+                            rows,
+                            tile.columns(columns),
+                        );
                     }
-                    if t % 8 == 7 || t + 1 == tiles {
-                        for i in 0..d {
-                            let total = &mut total[d + i * d..][..i + 1];
-                            total.iter_mut().zip(&part[i * d..]).for_each(|(t, p)| *t += p.f64());
-                        }
+                    if t % TILES == TILES - 1 || t + 1 == tiles {
+                        total[d..].iter_mut().zip(&part).for_each(|(t, p)| *t += p.f64());
                     }
                 }
                 total
@@ -203,18 +211,43 @@ impl Scatter {
         parts.for_each(|part| total.iter_mut().zip(part).for_each(|(t, p)| *t += p));
         let (sums, total) = total.split_at(d);
         let off: Vec<f64> = sums.iter().map(|sum| sum / n as f64).collect();
-        let products = Array2::from_shape_fn((d, d), |(i, j)| {
-            let (i, j) = (i.max(j), i.min(j));
-            total[i * d + j] - n as f64 * off[i] * off[j]
-        });
+        let mut products = Array2::zeros((d, d));
+        for strip in &strips {
+            let columns = strip.columns.clone();
+            for (i, row) in (columns.start..d).zip(total[strip.start..].chunks(columns.len())) {
+                for (j, &sum) in columns.clone().zip(row).take_while(|&(j, _)| j <= i) {
+                    products[[i, j]] = sum - n as f64 * off[i] * off[j];
+                    products[[j, i]] = products[[i, j]];
+                }
+            }
+        }
         let means = centre.iter().zip(&off).map(|(c, o)| c.f64() + o).collect();
         Scatter { rows: n, means, products }
     }
 }
 
+/// Some columns of a symmetric matrix, from the diagonal down, row after row.
+struct Strip {
+    columns: std::ops::Range<usize>,
+    /// Where its values begin.
+    start: usize,
+}
+
+/// The strips of the lower triangle of a d × d matrix, and how many values they have.
+fn strips(d: usize, width: usize) -> (Vec<Strip>, usize) {
+    let mut end = 0;
+    let strip = |first: usize| {
+        let (columns, start) = (first..d.min(first + width), end);
+        end += (d - first) * columns.len();
+        Strip { columns, start }
+    };
+    ((0..d).step_by(width).map(strip).collect(), end)
+}
+
 /// Adds the rows of a tile to `sums`.
 struct AddRows<'a, F> {
     tile: &'a [F],
+    stride: usize,
     sums: &'a mut [f64],
 }
 
@@ -223,7 +256,7 @@ impl<F: Float> pulp::WithSimd for AddRows<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        for row in self.tile.chunks_exact(self.sums.len()) {
+        for row in self.tile.chunks(self.stride) {
             self.sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += v.f64());
         }
     }

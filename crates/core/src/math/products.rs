@@ -1,16 +1,17 @@
 //! Products of tall tables, chunk by chunk.
 
 use super::chunks::{ROW_TILE, chunks};
-use super::gemm::{Mat, multiply};
+use super::gemm::{Mat, multiply, multiply_panels};
+use super::kernel::Panels;
 use crate::{Float, Result, validate};
 use ndarray::{Array2, ArrayRef2};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Rows that one product takes at a time: a tile of 256 KiB stays in the second-level cache, where
-/// the product finds it right after it was copied.
+/// Rows that one product takes at a time: a tile of 128 KiB stays in the second-level cache, where
+/// the product finds it right after it was copied; a multiple of what the kernel takes.
 fn product_rows<F: Float>(d: usize) -> usize {
-    (256 * 1024 / size_of::<F>() / d.max(1)).next_multiple_of(ROW_TILE).min(8 * ROW_TILE)
+    (128 * 1024 / size_of::<F>() / d.max(1) / 12 * 12).clamp(12, 8 * ROW_TILE)
 }
 
 /// Copies rows `range` of `x` into `tile`, one after the other, with `shift` subtracted.
@@ -28,14 +29,33 @@ pub fn centred_rows<F: Float>(
     shift: &[F],
     tile: &mut Vec<F>,
 ) {
-    tile.resize(rows.len() * shift.len(), F::zero());
-    pulp::Arch::new().dispatch(Centre { x, rows, shift, tile });
+    centred_rows_apart(x, rows, shift, shift.len(), tile);
+}
+
+/// The same with rows `stride` values apart.
+pub(super) fn centred_rows_apart<F: Float>(
+    x: &ArrayRef2<F>,
+    rows: impl ExactSizeIterator<Item = usize>,
+    shift: &[F],
+    stride: usize,
+    tile: &mut Vec<F>,
+) {
+    tile.resize(rows.len() * stride, F::zero());
+    pulp::Arch::new().dispatch(Centre { x, rows, shift, stride, tile });
+}
+
+/// How far apart rows of d values lie when columns of them are read: an odd number of cache lines, so that the rows of a tile
+/// do not compete for the same few places of the cache.
+pub(super) fn apart<F: Float>(d: usize) -> usize {
+    let line = 64 / size_of::<F>();
+    (d.div_ceil(line) | 1) * line
 }
 
 struct Centre<'a, F, I> {
     x: &'a ArrayRef2<F>,
     rows: I,
     shift: &'a [F],
+    stride: usize,
     tile: &'a mut [F],
 }
 
@@ -44,9 +64,9 @@ impl<F: Float, I: Iterator<Item = usize>> pulp::WithSimd for Centre<'_, F, I> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        let Centre { x, rows, shift, tile } = self;
+        let Centre { x, rows, shift, stride, tile } = self;
         let d = shift.len();
-        for (row, out) in rows.zip(tile.chunks_exact_mut(d.max(1))) {
+        for (row, out) in rows.zip(tile.chunks_exact_mut(stride.max(1))) {
             let subtract = |((out, &v), &m): ((&mut F, &F), &F)| *out = v - m;
             match x.as_slice() {
                 Some(values) => {
@@ -56,6 +76,12 @@ impl<F: Float, I: Iterator<Item = usize>> pulp::WithSimd for Centre<'_, F, I> {
             }
         }
     }
+}
+
+/// The values of up to `rows` rows from `start` on, where x is row-major: what a product fetches ahead.
+pub(super) fn following<F: Float>(x: &ArrayRef2<F>, start: usize, rows: usize) -> &[F] {
+    let (n, d) = x.dim();
+    x.as_slice().map_or(&[], |values| &values[start * d..n.min(start + rows) * d])
 }
 
 /// (x − shift) · b. x: `[n, d]`, b: `[d, m]`. Returns `[n, m]`.
@@ -86,14 +112,15 @@ pub fn checked_product<F: Float>(
 fn product_and_check<F: Float>(x: &ArrayRef2<F>, shift: &[F], b: &Array2<F>) -> (Array2<F>, bool) {
     let ((n, d), m) = (x.dim(), b.ncols());
     let b = b.as_standard_layout();
-    let right = Mat::new(b.as_slice().unwrap_or_default(), d, m);
+    let b = Panels::pack(Mat::new(b.as_slice().unwrap_or_default(), d, m));
     let mut out = vec![F::zero(); n * m];
     let step = product_rows::<F>(d);
     let tiles = out.par_chunks_mut(step * m.max(1)).enumerate();
     let finite = tiles.map_init(Vec::new, |tile, (i, out)| {
         let rows = out.len() / m;
         centred_tile(x, i * step..i * step + rows, shift, tile);
-        multiply(out, m, false, Mat::new(tile, rows, d), right);
+        let ahead = following(x, i * step + rows, rows);
+        multiply_panels(out, m, false, Mat::new(tile, rows, d), &b, ahead);
         validate::all_finite(out)
     });
     let finite = finite.reduce(|| true, |a, b| a & b);
@@ -105,18 +132,20 @@ fn product_and_check<F: Float>(x: &ArrayRef2<F>, shift: &[F], b: &Array2<F>) -> 
 pub fn transposed_product<F: Float>(x: &ArrayRef2<F>, shift: &[F], b: &ArrayRef2<f64>) -> Array2<f64> {
     let ((n, d), m) = (x.dim(), b.ncols());
     let b: Vec<F> = b.iter().map(|&v| F::of(v)).collect();
+    let b = Panels::pack(Mat::new(&b, d, m));
     let parts: Vec<Vec<f64>> = chunks(n, 16)
         .into_par_iter()
         .map(|range| {
             let (mut tile, mut codes, mut part) = (Vec::new(), Vec::new(), vec![F::zero(); d * m]);
             let mut total = vec![0.0; d * m];
-            let step = product_rows::<F>(d);
+            let (b, step) = (&b, product_rows::<F>(d));
             for start in range.clone().step_by(step) {
                 let rows = step.min(range.end - start);
                 centred_tile(x, start..start + rows, shift, &mut tile);
                 codes.resize(rows * m, F::zero());
                 let rows_of_x = Mat::new(&tile, rows, d);
-                multiply(&mut codes, m, false, rows_of_x, Mat::new(&b, d, m));
+                let ahead = following(x, start + rows, step.min(range.end - start - rows));
+                multiply_panels(&mut codes, m, false, rows_of_x, b, ahead);
                 multiply(&mut part, m, false, rows_of_x.t(), Mat::new(&codes, rows, m));
                 total.iter_mut().zip(&part).for_each(|(t, p)| *t += p.f64());
             }

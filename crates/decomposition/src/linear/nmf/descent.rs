@@ -9,7 +9,7 @@ use super::tiles::Tiles;
 use ndarray::{Array2, ArrayRef2};
 use rayon::prelude::*;
 use unsup_core::Float;
-use unsup_core::math::{Mat, multiply, sum_in_order};
+use unsup_core::math::{Mat, Panels, multiply, multiply_panels, sum_in_order};
 
 /// What a penalty adds to a factor's problem: l1·Σw + ½·l2·Σw².
 #[derive(Clone, Copy)]
@@ -26,6 +26,9 @@ impl Penalty {
         factor.iter().map(|v| self.l1 * v.f64() + 0.5 * self.l2 * v.f64().powi(2)).sum()
     }
 }
+
+/// Rows whose sums are added up in the element type.
+const ADDED: usize = 512;
 
 /// The sums that the components' turn needs.
 pub(super) struct Pass {
@@ -44,7 +47,8 @@ pub(super) fn codes_turn<F: Float>(
     penalty: Penalty,
 ) -> Pass {
     let ((n, d), k) = (x.dim(), h.nrows());
-    let (x, h_values, gram) = (values(x), values(h), gram(h, penalty.l2));
+    let (x, gram) = (values(x), gram(h, penalty.l2));
+    let components = Panels::pack(Mat::new(values(h), k, d).t());
     let tiles = Tiles::new::<F>(n, d, k);
     let w = w.as_slice_mut().unwrap_or_default();
     // the sums WᵀX, WᵀW and the violation, one after the other
@@ -55,19 +59,24 @@ pub(super) fn codes_turn<F: Float>(
         .map(|(chunk, w)| {
             let mut block = Block::default();
             let (mut part, mut total) = (vec![F::zero(); k * (d + k)], vec![0.0; k * (d + k) + 1]);
+            let mut added = 0;
             for rows in chunk.tiles() {
                 let m = rows.len();
                 let tile = Mat::new(&x[rows.start * d..rows.end * d], m, d);
                 let w = &mut w[(rows.start - chunk.rows.start) * k..][..m * k];
                 block.load(w, k, m);
-                multiply(&mut block.cross, m, false, Mat::new(h_values, k, d), tile.t());
+                block.load_cross(tile, &components, &x[rows.end * d..(rows.end + m).min(chunk.rows.end) * d]);
                 block.penalise(penalty.l1);
                 block.descend(&gram);
                 block.store(w);
                 let codes = Mat::new(&block.w, k, m);
-                multiply(&mut part[..k * d], d, false, codes, tile);
-                multiply(&mut part[k * d..], k, false, codes, codes.t());
-                total.iter_mut().zip(&part).for_each(|(t, p)| *t += p.f64());
+                multiply(&mut part[..k * d], d, added > 0, codes, tile);
+                multiply(&mut part[k * d..], k, added > 0, codes, codes.t());
+                added += m;
+                if added >= ADDED || rows.end == chunk.rows.end {
+                    total.iter_mut().zip(&part).for_each(|(t, p)| *t += p.f64());
+                    added = 0;
+                }
                 total[k * (d + k)] += block.violations();
             }
             total
@@ -129,7 +138,7 @@ pub(super) fn codes<F: Float>(
     let mut block = Block::default();
     let mut out = vec![F::zero(); m * k];
     block.load(&out, k, m);
-    multiply(&mut block.cross, m, false, Mat::new(values(h), k, d), Mat::new(x, m, d).t());
+    block.load_cross(Mat::new(x, m, d), &Panels::pack(Mat::new(values(h), k, d).t()), &[]);
     block.penalise(penalty.l1);
     let mut left: Vec<usize> = (0..m).collect();
     let mut first: Vec<f64> = Vec::new();
@@ -168,6 +177,12 @@ fn gram<F: Float>(h: &ArrayRef2<F>, l2: f64) -> Vec<F> {
     gram.iter().map(|&g| F::of(g)).collect()
 }
 
+/// Turns rows of k values into k rows.
+fn turn<F: Copy>(rows: &[F], k: usize, turned: &mut Vec<F>) {
+    turned.clear();
+    turned.extend((0..k).flat_map(|t| rows[t..].iter().step_by(k).copied()));
+}
+
 /// Keeps the values whose flag is set; flags are cycled over.
 fn keep<T: Copy>(values: &mut Vec<T>, flags: &[bool]) {
     let mut flags = flags.iter().cycle();
@@ -181,6 +196,8 @@ struct Block<F> {
     w: Vec<F>,
     /// `[k, m]`
     cross: Vec<F>,
+    /// the same `[m, k]`
+    products: Vec<F>,
     gradient: Vec<F>,
     /// how far each problem was from its optimality conditions, summed over coordinates
     violation: Vec<F>,
@@ -190,11 +207,17 @@ struct Block<F> {
 impl<F: Float> Block<F> {
     fn load(&mut self, codes: &[F], k: usize, m: usize) {
         self.m = m;
-        self.w.clear();
-        self.w.extend((0..k).flat_map(|t| (0..m).map(move |i| codes[i * k + t])));
-        self.cross.resize(k * m, F::zero());
+        turn(codes, k, &mut self.w);
         self.violation.clear();
         self.violation.resize(m, F::zero());
+    }
+
+    /// HXᵀ, from the products of the rows where they lie with the packed components; the rows `ahead` are fetched meanwhile.
+    fn load_cross(&mut self, rows: Mat<'_, F>, components: &Panels<F>, ahead: &[F]) {
+        let (_, k) = components.dim();
+        self.products.resize(self.m * k, F::zero());
+        multiply_panels(&mut self.products, k, false, rows, components, ahead);
+        turn(&self.products, k, &mut self.cross);
     }
 
     fn store(&self, codes: &mut [F]) {
@@ -238,7 +261,7 @@ impl<F: Float> pulp::WithSimd for Sweep<'_, F> {
     /// Plain loops, compiled for the instruction set at hand.
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        let Block { w, cross, gradient, violation, m } = self.block;
+        let Block { w, cross, gradient, violation, m, .. } = self.block;
         let m = *m;
         let k = w.len() / m.max(1);
         let gradient = &mut gradient[..m];

@@ -28,8 +28,7 @@ impl Tiles {
     /// As many chunks as have sums `[k, d]` that fit a tenth of the data's own memory, within 4 to 16; tiles of 256 KiB, which
     /// the second product of a tile finds in the cache.
     pub(super) fn new<F>(n: usize, d: usize, k: usize) -> Self {
-        let step =
-            (256 * 1024 / size_of::<F>() / d.max(1)).next_multiple_of(ROW_TILE).clamp(ROW_TILE, 8 * ROW_TILE);
+        let step = (256 * 1024 / size_of::<F>() / d.max(1) / 12 * 12).clamp(12, 8 * ROW_TILE);
         Tiles { n, groups: (n / (10 * k.max(1))).clamp(4, 16), step }
     }
 
