@@ -11,7 +11,7 @@ use super::movement::{Movement, apart};
 use ndarray::ArrayRef2;
 use rayon::prelude::*;
 use std::ops::ControlFlow;
-use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile, chunks, tile_rows};
+use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile, chunks, following, tile_rows};
 use unsup_core::observe::{Event, History, Observer, Stop};
 
 /// One start, from its first centroids to its end.
@@ -213,7 +213,10 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                             .zip(&*labels)
                             .for_each(|(nearest, &label)| *nearest = label as u32);
                     } else {
-                        candidates.nearest(tile, nearest);
+                        // short rows come in by themselves
+                        let next = start + nearest.len();
+                        let coming = if rows < ROW_TILE { rows.min(chunk.rows.end - next) } else { 0 };
+                        candidates.nearest_ahead(tile, nearest, following(x, next, coming));
                         chunk.changed += relabel(labels, nearest);
                     }
                     match weights {

@@ -7,7 +7,13 @@ use pulp::Arch;
 /// The element types that have a kernel.
 pub trait Nearest: Float {
     #[doc(hidden)]
-    fn search(candidates: &Candidates<Self>, rows: &[Self], labels: &mut [u32], leads: &mut [Self]);
+    fn search(
+        candidates: &Candidates<Self>,
+        rows: &[Self],
+        labels: &mut [u32],
+        leads: &mut [Self],
+        ahead: &[Self],
+    );
     #[doc(hidden)]
     fn squared_distances(candidates: &Candidates<Self>, rows: &[Self], distances: &mut [Self]);
     #[doc(hidden)]
@@ -70,15 +76,20 @@ impl<F: Nearest> Candidates<F> {
     /// Writes the index of the nearest candidate of each row, for as many rows as both slices hold;
     /// `rows` holds them one after the other, each as wide as a candidate.
     pub fn nearest(&self, rows: &[F], labels: &mut [u32]) {
+        self.nearest_ahead(rows, labels, &[]);
+    }
+
+    /// The same, while the values `ahead`, which will be read next, are fetched into the cache.
+    pub fn nearest_ahead(&self, rows: &[F], labels: &mut [u32], ahead: &[F]) {
         let n = labels.len().min(rows.len() / self.width);
-        F::search(self, &rows[..n * self.width], &mut labels[..n], &mut []);
+        F::search(self, &rows[..n * self.width], &mut labels[..n], &mut [], ahead);
     }
 
     /// As [`nearest`](Self::nearest), and by how much each row's best score x·c − ½‖c‖² exceeds its second best
     /// one: half the difference of their squared distances. Infinite when there is one candidate.
     pub fn nearest_with_lead(&self, rows: &[F], labels: &mut [u32], leads: &mut [F]) {
         let n = labels.len().min(leads.len()).min(rows.len() / self.width);
-        F::search(self, &rows[..n * self.width], &mut labels[..n], &mut leads[..n]);
+        F::search(self, &rows[..n * self.width], &mut labels[..n], &mut leads[..n], &[]);
     }
 
     /// Writes the squared distances of each row to every candidate: `distances` has
@@ -118,8 +129,14 @@ impl<F: Nearest> Candidates<F> {
 macro_rules! kernels {
     ($float:ident, $of:ident) => {
         impl Nearest for $float {
-            fn search(candidates: &Candidates<Self>, rows: &[Self], labels: &mut [u32], leads: &mut [Self]) {
-                Arch::new().dispatch(nearest::$of::Search { candidates, rows, labels, leads });
+            fn search(
+                candidates: &Candidates<Self>,
+                rows: &[Self],
+                labels: &mut [u32],
+                leads: &mut [Self],
+                ahead: &[Self],
+            ) {
+                Arch::new().dispatch(nearest::$of::Search { candidates, rows, labels, leads, ahead });
             }
             fn squared_distances(candidates: &Candidates<Self>, rows: &[Self], distances: &mut [Self]) {
                 Arch::new().dispatch(distances::$of::Distances { candidates, rows, distances });

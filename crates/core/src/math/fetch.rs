@@ -13,3 +13,24 @@ pub(super) fn fetch<F: Copy>(row: &[F]) {
     #[cfg(not(target_arch = "x86_64"))]
     std::hint::black_box(row.first().copied());
 }
+
+/// What will be read next, fetched a few lines at a time while something else is computed: more at once than a processor
+/// keeps requests for would make it wait.
+pub(super) struct Ahead<'a, T> {
+    values: &'a [T],
+    step: usize,
+}
+
+impl<'a, T: Copy> Ahead<'a, T> {
+    /// All of it in so many steps.
+    pub(super) fn new(values: &'a [T], steps: usize) -> Self {
+        Ahead { values, step: values.len().div_ceil(steps.max(1)) }
+    }
+
+    #[inline(always)]
+    pub(super) fn fetch(&mut self, steps: usize) {
+        let (now, later) = self.values.split_at((steps * self.step).min(self.values.len()));
+        fetch(now);
+        self.values = later;
+    }
+}

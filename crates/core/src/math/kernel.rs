@@ -9,7 +9,7 @@
 //! Each element is a chain of fused multiply-adds over 256 rows of the panel in their order (fewer where the left matrix lies far
 //! apart), and the sum of these: its bits depend neither on its place in the product nor on the instruction set.
 
-use super::fetch::fetch;
+use super::fetch::Ahead;
 use super::gemm::{Mat, Window};
 use crate::Float;
 use pulp::{Arch, Simd, WithSimd};
@@ -162,7 +162,7 @@ macro_rules! kernel {
                 let mut room = MaybeUninit::<[$float; LARGEST]>::uninit();
                 let block = depth_of_block(self.a);
                 let calls = depth.div_ceil(block) * self.columns.div_ceil(wide) * rows.div_ceil(6);
-                let mut ahead = Ahead { values: self.ahead, step: self.ahead.len().div_ceil(calls.max(1)) };
+                let mut ahead = Ahead::new(self.ahead, calls);
                 for first in (0..depth).step_by(block) {
                     let range = first..depth.min(first + block);
                     let a = self.a.columns(range.clone());
@@ -320,21 +320,6 @@ macro_rules! kernel {
             }
         }
     };
-}
-
-/// Values to be fetched, some at a time.
-struct Ahead<'a, T> {
-    values: &'a [T],
-    step: usize,
-}
-
-impl<T: Copy> Ahead<'_, T> {
-    #[inline(always)]
-    fn fetch(&mut self, steps: usize) {
-        let (now, later) = self.values.split_at((steps * self.step).min(self.values.len()));
-        fetch(now);
-        self.values = later;
-    }
 }
 
 /// Rows of a panel at a time: fewer where the values of the left matrix lie so far apart that more pages would be needed than

@@ -33,4 +33,4 @@ pub use kernel::{Kernel, Panels};
 pub use lbfgs::{Minimum, lbfgs};
 pub use moments::{Moments, Scatter, column_means};
 pub use parallel::in_pool;
-pub use products::{centred_rows, centred_tile, checked_product, product, transposed_product};
+pub use products::{centred_rows, centred_tile, checked_product, following, product, transposed_product};

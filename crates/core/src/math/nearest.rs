@@ -15,7 +15,11 @@
 //! Complexity: n·k·d multiply-adds; memory: the packed candidates, k·d.
 
 use super::Candidates;
+use super::fetch::Ahead;
 use pulp::{Simd, WithSimd};
+
+/// Coordinates after which the next lines are asked for.
+const STRETCH: usize = 32;
 
 macro_rules! kernel {
     ($float:ident, $register:ident, $lanes:ident, $splat:ident, $fma:ident, $min:ident, $max:ident,
@@ -26,6 +30,8 @@ macro_rules! kernel {
             pub(in crate::math) labels: &'a mut [u32],
             /// empty, or one a row
             pub(in crate::math) leads: &'a mut [$float],
+            /// fetched meanwhile
+            pub(in crate::math) ahead: &'a [$float],
         }
 
         impl WithSimd for Search<'_> {
@@ -48,12 +54,14 @@ macro_rules! kernel {
             fn run<S: Simd, const R: usize, const SECOND: bool>(self, simd: S) {
                 let (candidates, width) = (self.candidates, self.candidates.width);
                 let lead = usize::from(SECOND);
+                let groups = self.labels.len().div_ceil(R) * candidates.offsets.len().div_ceil(2 * S::$lanes);
+                let mut ahead = Ahead::new(self.ahead, groups * width.div_ceil(STRETCH));
                 let mut rows = self.rows.chunks_exact(R * width);
                 let mut labels = self.labels.chunks_exact_mut(R);
                 let mut leads = self.leads.chunks_exact_mut(R);
                 for (rows, labels) in (&mut rows).zip(&mut labels) {
                     let leads = leads.next().unwrap_or_default();
-                    Best::<S, R, SECOND>::search(simd, candidates, rows, labels, leads);
+                    Best::<S, R, SECOND>::search(simd, candidates, rows, labels, leads, &mut ahead);
                 }
                 let leads = leads.into_remainder();
                 for (i, (row, label)) in rows
@@ -63,7 +71,7 @@ macro_rules! kernel {
                     .enumerate()
                 {
                     let lead = &mut leads[lead * i..lead * (i + 1)];
-                    Best::<S, 1, SECOND>::search(simd, candidates, row, label, lead);
+                    Best::<S, 1, SECOND>::search(simd, candidates, row, label, lead, &mut ahead);
                 }
             }
         }
@@ -77,6 +85,26 @@ macro_rules! kernel {
             seconds: [S::$register; R],
         }
 
+        /// Adds to the scores what some coordinates contribute.
+        #[inline(always)]
+        fn add<S: Simd, const R: usize, const H: usize>(
+            simd: S,
+            x: &[&[$float]; R],
+            packed: &[S::$register],
+            scores: &mut [[S::$register; H]; R],
+        ) {
+            let mut sums = *scores;
+            for (j, c) in packed.chunks_exact(H).enumerate().take(x[0].len()) {
+                for r in 0..R {
+                    let value = simd.$splat(x[r][j]);
+                    for h in 0..H {
+                        sums[r][h] = simd.$fma(value, c[h], sums[r][h]);
+                    }
+                }
+            }
+            *scores = sums;
+        }
+
         impl<S: Simd, const R: usize, const SECOND: bool> Best<S, R, SECOND> {
             /// R rows against all candidates.
             #[inline(always)]
@@ -86,6 +114,7 @@ macro_rules! kernel {
                 rows: &[$float],
                 labels: &mut [u32],
                 leads: &mut [$float],
+                ahead: &mut Ahead<'_, $float>,
             ) {
                 let width = candidates.width;
                 let x: [&[$float]; R] = std::array::from_fn(|r| &rows[r * width..(r + 1) * width]);
@@ -100,10 +129,10 @@ macro_rules! kernel {
                 for (b, (packed, offsets)) in
                     packed.chunks_exact(2 * width).zip(offsets.chunks_exact(2)).enumerate()
                 {
-                    best.block::<2>(simd, &x, packed, offsets, 2 * b);
+                    best.block::<2>(simd, &x, packed, offsets, 2 * b, ahead);
                 }
                 if offsets.len() % 2 == 1 {
-                    best.block::<1>(simd, &x, last, &offsets[2 * pairs..], 2 * pairs);
+                    best.block::<1>(simd, &x, last, &offsets[2 * pairs..], 2 * pairs, ahead);
                 }
                 best.finish(simd, labels, leads);
             }
@@ -117,14 +146,18 @@ macro_rules! kernel {
                 packed: &[S::$register],
                 offsets: &[S::$register],
                 first: usize,
+                ahead: &mut Ahead<'_, $float>,
             ) {
                 let mut scores: [[S::$register; H]; R] = [std::array::from_fn(|h| offsets[h]); R];
-                for (j, c) in packed.chunks_exact(H).enumerate().take(x[0].len()) {
-                    for r in 0..R {
-                        let value = simd.$splat(x[r][j]);
-                        for h in 0..H {
-                            scores[r][h] = simd.$fma(value, c[h], scores[r][h]);
-                        }
+                let width = x[0].len();
+                if width <= STRETCH {
+                    ahead.fetch(1);
+                    add::<S, R, H>(simd, x, packed, &mut scores);
+                } else {
+                    for (start, packed) in (0..width).step_by(STRETCH).zip(packed.chunks(H * STRETCH)) {
+                        ahead.fetch(1);
+                        let x = std::array::from_fn(|r| &x[r][start..width.min(start + STRETCH)]);
+                        add::<S, R, H>(simd, &x, packed, &mut scores);
                     }
                 }
                 for h in 0..H {

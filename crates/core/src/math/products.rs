@@ -79,7 +79,7 @@ impl<F: Float, I: Iterator<Item = usize>> pulp::WithSimd for Centre<'_, F, I> {
 }
 
 /// The values of up to `rows` rows from `start` on, where x is row-major: what a product fetches ahead.
-pub(super) fn following<F: Float>(x: &ArrayRef2<F>, start: usize, rows: usize) -> &[F] {
+pub fn following<F: Float>(x: &ArrayRef2<F>, start: usize, rows: usize) -> &[F] {
     let (n, d) = x.dim();
     x.as_slice().map_or(&[], |values| &values[start * d..n.min(start + rows) * d])
 }
