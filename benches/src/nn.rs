@@ -35,11 +35,11 @@ pub fn prepare(name: &str, folder: &Path) -> unsup::Result<Run> {
             gradient(arrays("x")?, move |x| ops::conv2d(x, &weight, None, 1, 1))
         }
         "batch_norm_bwd" | "batch_norm_relu_bwd" => {
-            let relu = name == "batch_norm_relu_bwd";
+            let slope = if name == "batch_norm_relu_bwd" { 0.0 } else { 1.0 };
             let x = arrays("x")?;
             let gamma = variable(Tensor::ones(x.dim(1)?, x.dtype(), x.device())?)?;
             let beta = variable(Tensor::zeros(x.dim(1)?, x.dtype(), x.device())?)?;
-            gradient(x, move |x| Ok(ops::batch_norm(x, &gamma, &beta, 1e-5, relu)?.0))
+            gradient(x, move |x| Ok(ops::batch_norm(x, &gamma, &beta, 1e-5, slope)?.0))
         }
         "max_pool_bwd" => gradient(arrays("x")?, |x| ops::max_pool2d(x, 2, 2)),
         "avg_pool_bwd" => gradient(arrays("x")?, |x| ops::avg_pool2d(x, 2, 2)),
@@ -211,12 +211,11 @@ fn dcgan(folder: &Path) -> unsup::Result<Step> {
         let mut x = x.clone();
         for (i, (conv, norm)) in down.iter().enumerate() {
             x = conv.forward(&x)?;
-            if let Some(norm) = norm {
-                x = norm.forward(&x, Mode::Train)?;
-            }
-            if i < 3 {
-                x = ops::leaky_relu(&x, 0.2)?;
-            }
+            x = match norm {
+                Some(norm) => norm.forward_leaky_relu(&x, 0.2, Mode::Train)?,
+                None if i < 3 => ops::leaky_relu(&x, 0.2)?,
+                None => x,
+            };
         }
         Ok::<_, unsup::Error>(x.flatten_all()?)
     };

@@ -96,6 +96,7 @@ fn activated(x: &Tensor, norm: Option<&BatchNorm>, activation: Activation, mode:
     match (norm, activation) {
         (None, _) => activation.apply(x),
         (Some(norm), Activation::Relu) => norm.forward_relu(x, mode),
+        (Some(norm), Activation::LeakyRelu(slope)) => norm.forward_leaky_relu(x, slope, mode),
         (Some(norm), _) => activation.apply(&norm.forward(x, mode)?),
     }
 }

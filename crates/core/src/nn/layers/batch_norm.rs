@@ -50,7 +50,7 @@ impl BatchNorm {
     /// [`Error::Shape`](crate::Error::Shape) when x does not fit; in training
     /// [`Error::TooFewRows`](crate::Error::TooFewRows) for a single value a channel.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        self.normalize(x, mode, false)
+        self.normalize(x, mode, 1.0)
     }
 
     /// The same, rectified, in one pass.
@@ -58,22 +58,31 @@ impl BatchNorm {
     /// # Errors
     /// As [`forward`](Self::forward).
     pub fn forward_relu(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        self.normalize(x, mode, true)
+        self.normalize(x, mode, 0.0)
     }
 
-    fn normalize(&self, x: &Tensor, mode: Mode, relu: bool) -> Result<Tensor> {
+    /// The same, followed by [`ops::leaky_relu`], in one pass.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), and [`Error::Parameter`](crate::Error::Parameter) for a slope that is negative or
+    /// not finite.
+    pub fn forward_leaky_relu(&self, x: &Tensor, slope: f64, mode: Mode) -> Result<Tensor> {
+        self.normalize(x, mode, slope)
+    }
+
+    fn normalize(&self, x: &Tensor, mode: Mode, slope: f64) -> Result<Tensor> {
         if mode == Mode::Eval {
             let (mean, variance) = (&self.running_mean, &self.running_variance);
-            return ops::batch_norm_by(x, &self.gamma, &self.beta, mean, variance, EPSILON, relu);
+            return ops::batch_norm_by(x, &self.gamma, &self.beta, mean, variance, EPSILON, slope);
         }
-        let (y, moments) = self.by_batch(x, relu)?;
+        let (y, moments) = self.by_batch(x, slope)?;
         self.average(&moments)?;
         Ok(y)
     }
 
-    /// x normalised by its own moments, and these.
-    pub(super) fn by_batch(&self, x: &Tensor, relu: bool) -> Result<(Tensor, Moments)> {
-        ops::batch_norm(x, &self.gamma, &self.beta, EPSILON, relu)
+    /// x normalised by its own moments, negative values times the slope, and these moments.
+    pub(super) fn by_batch(&self, x: &Tensor, slope: f64) -> Result<(Tensor, Moments)> {
+        ops::batch_norm(x, &self.gamma, &self.beta, EPSILON, slope)
     }
 
     /// Moves the running averages towards the moments of a batch.

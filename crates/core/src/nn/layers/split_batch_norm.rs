@@ -52,7 +52,7 @@ impl SplitBatchNorm {
     /// [`Error::Shape`] when x does not fit; in training also when n is no multiple of the splits, and
     /// [`Error::TooFewRows`] for a single value a channel in a part.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        self.normalize(x, mode, false)
+        self.normalize(x, mode, 1.0)
     }
 
     /// The same, rectified, in one pass.
@@ -60,12 +60,12 @@ impl SplitBatchNorm {
     /// # Errors
     /// As [`forward`](Self::forward).
     pub fn forward_relu(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        self.normalize(x, mode, true)
+        self.normalize(x, mode, 0.0)
     }
 
-    fn normalize(&self, x: &Tensor, mode: Mode, relu: bool) -> Result<Tensor> {
+    fn normalize(&self, x: &Tensor, mode: Mode, slope: f64) -> Result<Tensor> {
         if mode == Mode::Eval || self.splits == 1 {
-            return if relu { self.norm.forward_relu(x, mode) } else { self.norm.forward(x, mode) };
+            return self.norm.forward_leaky_relu(x, slope, mode);
         }
         let n = x.dims().first().copied().unwrap_or(0);
         if n == 0 || !n.is_multiple_of(self.splits) {
@@ -73,7 +73,7 @@ impl SplitBatchNorm {
             return Err(Error::shape("x", expected, format!("shape {:?}", x.dims())));
         }
         let size = n / self.splits;
-        let part = |i: usize| self.norm.by_batch(&x.narrow(0, i * size, size)?.contiguous()?, relu);
+        let part = |i: usize| self.norm.by_batch(&x.narrow(0, i * size, size)?.contiguous()?, slope);
         let (parts, moments): (Vec<Tensor>, Vec<Moments>) =
             (0..self.splits).map(part).collect::<Result<Vec<_>>>()?.into_iter().unzip();
         self.norm.average(&mean(&moments)?)?;
@@ -144,14 +144,14 @@ mod tests {
 
     #[test]
     fn gradients_in_both_modes() -> Result<()> {
-        for (mode, relu) in [(Mode::Train, false), (Mode::Train, true), (Mode::Eval, false)] {
+        for (mode, slope) in [(Mode::Train, 1.0), (Mode::Train, 0.0), (Mode::Eval, 1.0)] {
             let params = params();
             let norm = SplitBatchNorm::with_scale(&params, 3, 2, Init::Normal(1.0))?;
             let x = [check::input(&[6, 3, 2, 3], 1)?];
-            let error = check::gradient_error(&x, |x| norm.normalize(&x[0], mode, relu))?;
-            assert!(error < 1e-7, "{mode:?} {relu}: {error:e}");
-            let error = check::parameter_gradient_error(&params, || norm.normalize(&x[0], mode, relu))?;
-            assert!(error < 1e-7, "{mode:?} {relu}, parameters: {error:e}");
+            let error = check::gradient_error(&x, |x| norm.normalize(&x[0], mode, slope))?;
+            assert!(error < 1e-7, "{mode:?} {slope}: {error:e}");
+            let error = check::parameter_gradient_error(&params, || norm.normalize(&x[0], mode, slope))?;
+            assert!(error < 1e-7, "{mode:?} {slope}, parameters: {error:e}");
         }
         Ok(())
     }

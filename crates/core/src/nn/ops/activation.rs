@@ -87,11 +87,10 @@ pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
     let x = &x.contiguous()?;
     Ok(by_type!(x, T => {
         let slope = T::of(slope);
-        let y = map(&values::<T>(x)?, |x| if x > T::of(0.0) { x } else { slope * x });
+        let y = map(&values::<T>(x)?, move |x| leak(x, slope));
         // a slope of at least 0 keeps the sign, so the result tells where x was positive
         record1("leaky_relu", x, (y, x.shape()), move |_, y, dy| {
-            let passed = |y, dy| if y > T::of(0.0) { dy } else { slope * dy };
-            tensor(map2(&values::<T>(y)?, &values(dy)?, passed), y.shape()).map(Some)
+            tensor(map2(&values::<T>(y)?, &values(dy)?, move |y, dy| leaked(y, dy, slope)), y.shape()).map(Some)
         })
     })?)
 }
@@ -121,7 +120,7 @@ pub fn leaky_relu_gradient(x: &Tensor, dy: &Tensor, slope: f64) -> Result<Tensor
     let (x, dy) = (&x.detach().contiguous()?, &dy.contiguous()?);
     Ok(by_type!(x, T => {
         let slope = T::of(slope);
-        let passed = move |x: T, dy: T| if x > T::of(0.0) { dy } else { slope * dy };
+        let passed = move |x: T, dy: T| leaked(x, dy, slope);
         let y = map2(&values::<T>(x)?, &values(dy)?, passed);
         record("leaky_relu_gradient", [x, dy], (y, x.shape()), move |[x, _], _, dz| {
             Ok([None, Some(tensor(map2(&values::<T>(x)?, &values(dz)?, passed), x.shape())?)])
@@ -166,14 +165,25 @@ pub fn tanh(x: &Tensor) -> Result<Tensor> {
 }
 
 #[inline(always)]
-fn rectify<T: Float>(x: T) -> T {
+pub(super) fn rectify<T: Float>(x: T) -> T {
     if x < T::zero() { T::zero() } else { x }
 }
 
 /// The gradient where the result is positive, else 0.
 #[inline(always)]
-fn passed<T: Float>(y: T, dy: T) -> T {
+pub(super) fn passed<T: Float>(y: T, dy: T) -> T {
     if y > T::zero() { dy } else { T::zero() }
+}
+
+#[inline(always)]
+pub(super) fn leak<T: Float>(x: T, slope: T) -> T {
+    if x > T::zero() { x } else { slope * x }
+}
+
+/// The gradient where x is positive, else times the slope.
+#[inline(always)]
+pub(super) fn leaked<T: Float>(x: T, dy: T, slope: T) -> T {
+    if x > T::zero() { dy } else { slope * dy }
 }
 
 /// The logistic function, by the exponential that does not overflow.

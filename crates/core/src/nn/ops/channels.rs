@@ -2,11 +2,12 @@
 
 use super::element::{Backend, Element, by_type, float, shaped, tensor, values};
 use super::record::record;
-use super::reduce::{cleared, map_rows, sum};
+use super::reduce::{cleared, map_rows, sum, write, write2};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// The planes of one channel of a new array [n, c, pixels]: one thread's to write, from the first image to the last.
 pub(super) struct Channel<T> {
@@ -19,16 +20,27 @@ pub(super) struct Channel<T> {
 }
 
 impl<T: Element> Channel<T> {
-    /// The plane of the next image, all zeros: cleared where it is about to be written, while it is in the cache.
-    pub(super) fn next_plane(&mut self) -> &mut [T] {
+    /// Writes f of each value of x, as many as a plane has, into the plane of the next image.
+    #[inline(always)]
+    pub(super) fn write(&mut self, x: &[T], f: impl Fn(T) -> T) {
+        write(self.next_plane(), x, f);
+    }
+
+    /// Writes f of each pair of values, as many as a plane has, into the plane of the next image.
+    #[inline(always)]
+    pub(super) fn write2(&mut self, a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
+        write2(self.next_plane(), a, b, f);
+    }
+
+    fn next_plane(&mut self) -> &mut [MaybeUninit<T>] {
         assert!(self.done < self.images, "a plane beyond the images");
         // SAFETY: `by_channel` made this from the room of the whole array, in which the planes of different
-        // channels never overlap; what is only written need not be initialised.
+        // channels never overlap.
         let room = unsafe {
             std::slice::from_raw_parts_mut(self.start.add(self.done * self.image_stride).cast(), self.pixels)
         };
         self.done += 1;
-        cleared(room)
+        room
     }
 }
 
@@ -53,12 +65,12 @@ pub(super) fn by_channel<T: Element, R: Send>(
         let mut channel = start.channel(c * pixels, channels * pixels, images, pixels);
         let result = f(c, &mut channel);
         while channel.done < images {
-            channel.next_plane();
+            cleared(channel.next_plane());
         }
         result
     };
     let results = (0..channels).into_par_iter().map(channel).collect();
-    // SAFETY: every plane of every channel was cleared.
+    // SAFETY: every plane of every channel was written.
     unsafe { out.set_len(len) };
     (out, results)
 }

@@ -174,7 +174,7 @@ pub fn mean_squared_error(x: &Tensor, target: &Tensor) -> Result<Tensor> {
         record("mean_squared_error", [x, target], (vec![T::of(total / count as f64)], ()), move |[x, target], _, dy| {
             let scale = T::of(2.0 / count as f64) * values::<T>(dy)?[0];
             let difference = |a: &Tensor, b: &Tensor| {
-                let d = map2(&values::<T>(a)?, &values::<T>(b)?, #[inline(always)] |a, b| scale * (a - b));
+                let d = map2(&values::<T>(a)?, &values::<T>(b)?, #[inline(always)] move |a, b| scale * (a - b));
                 tensor(d, x.shape()).map(Some)
             };
             let dx = if x.track_op() { difference(x, target)? } else { None };

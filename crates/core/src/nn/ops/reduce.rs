@@ -43,15 +43,56 @@ pub(super) fn cleared<T: Element>(room: &mut [MaybeUninit<T>]) -> &mut [T] {
     unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast(), room.len()) }
 }
 
-/// f of each element.
-pub(super) fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
-    light_pieces(x.len(), STRETCH, |i, out| Arch::new().dispatch(Map { x: &x[i * STRETCH..], out, f: &f }))
+/// A new array of `len` values that one thread, or several when it is long, write in pieces of [`STRETCH`].
+///
+/// # Safety
+/// `f` must write every value of each piece.
+unsafe fn stretches<T: Element>(len: usize, f: impl Fn(usize, &mut [MaybeUninit<T>]) + Sync) -> Vec<T> {
+    let mut out = Vec::with_capacity(len);
+    let room = &mut out.spare_capacity_mut()[..len];
+    if len > SERIAL {
+        room.par_chunks_mut(STRETCH).enumerate().for_each(|(i, room)| f(i, room));
+    } else {
+        room.chunks_mut(STRETCH).enumerate().for_each(|(i, room)| f(i, room));
+    }
+    // SAFETY: the caller's promise.
+    unsafe { out.set_len(len) };
+    out
+}
+
+/// Writes f of each value of x, of which there are as many.
+#[inline(always)]
+pub(super) fn write<T: Element>(room: &mut [MaybeUninit<T>], x: &[T], f: impl Fn(T) -> T) {
+    assert_eq!(room.len(), x.len(), "a value for each place");
+    room.iter_mut().zip(x).for_each(
+        #[inline(always)]
+        |(out, &x)| _ = out.write(f(x)),
+    );
+}
+
+/// Writes f of each pair of values, of which there are as many.
+#[inline(always)]
+pub(super) fn write2<T: Element>(room: &mut [MaybeUninit<T>], a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
+    assert!(room.len() == a.len() && room.len() == b.len(), "two values for each place");
+    room.iter_mut().zip(a.iter().zip(b)).for_each(
+        #[inline(always)]
+        |(out, (&a, &b))| _ = out.write(f(a, b)),
+    );
+}
+
+/// f of each element. What f holds it must hold itself: behind a reference it is read again for each element, one by one.
+pub(super) fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> Vec<T> {
+    let piece = |i: usize, out: &mut [MaybeUninit<T>]| {
+        Arch::new().dispatch(Map { x: &x[i * STRETCH..][..out.len()], out, f });
+    };
+    // SAFETY: `write` writes every value.
+    unsafe { stretches(x.len(), piece) }
 }
 
 struct Map<'a, T, F> {
     x: &'a [T],
-    out: &'a mut [T],
-    f: &'a F,
+    out: &'a mut [MaybeUninit<T>],
+    f: F,
 }
 
 impl<T: Element, F: Fn(T) -> T> WithSimd for Map<'_, T, F> {
@@ -59,25 +100,25 @@ impl<T: Element, F: Fn(T) -> T> WithSimd for Map<'_, T, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        self.out.iter_mut().zip(self.x).for_each(
-            #[inline(always)]
-            |(out, &x)| *out = (self.f)(x),
-        );
+        write(self.out, self.x, self.f);
     }
 }
 
-/// f of each pair of elements.
-pub(super) fn map2<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
-    light_pieces(a.len(), STRETCH, |i, out| {
-        Arch::new().dispatch(Map2 { a: &a[i * STRETCH..], b: &b[i * STRETCH..], out, f: &f });
-    })
+/// f of each pair of elements, as [`map`].
+pub(super) fn map2<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Copy + Sync) -> Vec<T> {
+    let piece = |i: usize, out: &mut [MaybeUninit<T>]| {
+        let [a, b] = [a, b].map(|values| &values[i * STRETCH..][..out.len()]);
+        Arch::new().dispatch(Map2 { a, b, out, f });
+    };
+    // SAFETY: `write2` writes every value.
+    unsafe { stretches(a.len(), piece) }
 }
 
 struct Map2<'a, T, F> {
     a: &'a [T],
     b: &'a [T],
-    out: &'a mut [T],
-    f: &'a F,
+    out: &'a mut [MaybeUninit<T>],
+    f: F,
 }
 
 impl<T: Element, F: Fn(T, T) -> T> WithSimd for Map2<'_, T, F> {
@@ -85,10 +126,7 @@ impl<T: Element, F: Fn(T, T) -> T> WithSimd for Map2<'_, T, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        self.out.iter_mut().zip(self.a.iter().zip(self.b)).for_each(
-            #[inline(always)]
-            |(out, (&a, &b))| *out = (self.f)(a, b),
-        );
+        write2(self.out, self.a, self.b, self.f);
     }
 }
 
@@ -176,13 +214,13 @@ pub(super) fn sums2<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> [T; 2]) ->
 }
 
 /// The sum of arrays of one size, in their order and in `f64`.
-pub(super) fn sum_parts<T: Element>(parts: &[Vec<T>], size: usize) -> Vec<T> {
+pub(super) fn sum_parts<T: Element>(parts: &[impl AsRef<[T]> + Sync], size: usize) -> Vec<T> {
     const COLUMNS: usize = 1024;
     let mut total = vec![T::zero(); size];
     total.par_chunks_mut(COLUMNS).enumerate().for_each(|(i, total)| {
         let mut wide = [0.0; COLUMNS];
         for part in parts {
-            wide.iter_mut().zip(&part[i * COLUMNS..]).for_each(|(w, p)| *w += p.f64());
+            wide.iter_mut().zip(&part.as_ref()[i * COLUMNS..]).for_each(|(w, p)| *w += p.f64());
         }
         total.iter_mut().zip(wide).for_each(|(t, w)| *t = T::of(w));
     });

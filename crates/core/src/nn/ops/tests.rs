@@ -45,18 +45,20 @@ fn batch_norm_gradients_and_moments() -> Result<()> {
         let x = (input(shape, 1)? + 3.0)?;
         let inputs = [x.clone(), input(c, 2)?, input(c, 3)?];
         let (mean, variance) = (input(c, 4)?, (input(c, 5)?.sqr()? + 0.1)?);
-        for relu in [false, true] {
-            let what = format!("batch norm {shape:?}, relu {relu}");
-            assert_gradient(&what, &inputs, |i| Ok(batch_norm(&i[0], &i[1], &i[2], 1e-2, relu)?.0))?;
+        for slope in [1.0, 0.0, 0.3] {
+            let what = format!("batch norm {shape:?}, slope {slope}");
+            assert_gradient(&what, &inputs, |i| Ok(batch_norm(&i[0], &i[1], &i[2], 1e-2, slope)?.0))?;
             assert_gradient(&what, &inputs, |i| {
-                batch_norm_by(&i[0], &i[1], &i[2], &mean, &variance, 1e-2, relu)
+                batch_norm_by(&i[0], &i[1], &i[2], &mean, &variance, 1e-2, slope)
             })?;
         }
+        let [apart, together] = [1.0, 0.3].map(|slope| batch_norm(&x, &inputs[1], &inputs[2], 1e-2, slope));
+        assert!(distance(&together?.0, &leaky_relu(&apart?.0, 0.3)?)? < 1e-15);
         let (ones, zeros) = (inputs[1].ones_like()?, inputs[1].zeros_like()?);
-        let (y, moments) = batch_norm(&x, &ones, &zeros, 0.0, false)?;
-        let again = batch_norm_by(&x, &ones, &zeros, &moments.mean, &moments.variance, 0.0, false)?;
+        let (y, moments) = batch_norm(&x, &ones, &zeros, 0.0, 1.0)?;
+        let again = batch_norm_by(&x, &ones, &zeros, &moments.mean, &moments.variance, 0.0, 1.0)?;
         assert!(distance(&y, &again)? < 1e-12);
-        let (_, unit) = batch_norm(&y, &ones, &zeros, 0.0, false)?;
+        let (_, unit) = batch_norm(&y, &ones, &zeros, 0.0, 1.0)?;
         assert!(distance(&unit.mean, &zeros)? < 1e-12);
         assert!(distance(&unit.variance, &ones)? < 1e-12);
     }
@@ -68,8 +70,8 @@ fn a_large_offset_does_not_hurt_single_precision_batch_norm() -> Result<()> {
     let x = input(&[64, 2, 5, 5], 1)?;
     let (ones, zeros) =
         (Tensor::ones(2, DType::F32, &Device::Cpu)?, Tensor::zeros(2, DType::F32, &Device::Cpu)?);
-    let near = batch_norm(&x.to_dtype(DType::F32)?, &ones, &zeros, 1e-5, false)?.0;
-    let far = batch_norm(&(x + 1000.0)?.to_dtype(DType::F32)?, &ones, &zeros, 1e-5, false)?.0;
+    let near = batch_norm(&x.to_dtype(DType::F32)?, &ones, &zeros, 1e-5, 1.0)?.0;
+    let far = batch_norm(&(x + 1000.0)?.to_dtype(DType::F32)?, &ones, &zeros, 1e-5, 1.0)?.0;
     assert!(distance(&near, &far)? < 2e-4);
     Ok(())
 }
@@ -177,7 +179,8 @@ fn what_does_not_fit_is_named() -> Result<()> {
     let labels = Tensor::new(&[0_u32, 3], &Device::Cpu)?;
     assert!(matches!(cross_entropy(&logits, &labels), Err(Error::Value { index: 1, .. })));
     let one = (input(&[1, 3], 1)?, input(&[3], 1)?);
-    assert!(matches!(batch_norm(&one.0, &one.1, &one.1, 0.1, false), Err(Error::TooFewRows { .. })));
+    assert!(matches!(batch_norm(&one.0, &one.1, &one.1, 0.1, 1.0), Err(Error::TooFewRows { .. })));
+    assert!(matches!(batch_norm(&one.0, &one.1, &one.1, 0.1, -1.0), Err(Error::Parameter { .. })));
     Ok(())
 }
 
@@ -217,7 +220,7 @@ fn one_thread_and_many_give_the_same_bits() -> Result<()> {
         let head = Var::from_tensor(&random(&[300, 24], 6)?)?;
         let bias = Var::from_tensor(&random(&[300], 7)?)?;
         let labels = Tensor::from_vec((0..37).collect::<Vec<u32>>(), 37, &Device::Cpu)?;
-        let (h, _) = batch_norm(&conv2d(&x, &w1, None, 1, 1)?, &gamma, &beta, 1e-5, true)?;
+        let (h, _) = batch_norm(&conv2d(&x, &w1, None, 1, 1)?, &gamma, &beta, 1e-5, 0.0)?;
         let h = global_average_pool(&max_pool2d(&conv2d(&h, &w2, None, 2, 1)?, 3, 2)?)?;
         let loss = cross_entropy(&linear(&normalize_rows(&h)?, &head, Some(&bias))?, &labels)?;
         let gradients = loss.backward()?;

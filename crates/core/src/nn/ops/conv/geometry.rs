@@ -1,12 +1,16 @@
 //! The sizes of a convolution, and the tiles it is computed in.
 
 use super::ConvOptions;
+use super::phases::in_whole_pieces;
 use crate::{Error, Result};
 use std::ops::Range;
 
 /// Output pixels that are unrolled at a time: with a few hundred inputs each they stay in the
 /// second-level cache.
 const TILE_PIXELS: usize = 128;
+
+/// Taps that are unrolled at a time: as many as the kernel of the products takes at once.
+const BLOCK_TAPS: usize = 256;
 
 /// The sizes of a convolution of `images` images, as seen by its forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +46,13 @@ impl Geometry {
         }
         if !out_channels.is_multiple_of(groups) {
             return Err(Error::parameter("groups", groups, "a divisor of the numbers of channels"));
+        }
+        if [in_channels, height, width].contains(&0) {
+            return Err(Error::shape(
+                "x",
+                "images of at least one channel and pixel",
+                format!("shape {x:?}"),
+            ));
         }
         let out = |size: usize, k: usize| {
             let padded = padding.checked_mul(2)?.checked_add(size)?;
@@ -163,6 +174,25 @@ impl Geometry {
         (0..height).step_by(rows).map(move |start| start..(start + rows).min(height))
     }
 
+    /// All tiles, each with its first image.
+    pub(crate) fn tiles(&self) -> impl Iterator<Item = (usize, Tile<'_>)> {
+        (0..self.images).step_by(self.images_per_tile()).flat_map(move |first| {
+            let images = self.images_per_tile().min(self.images - first);
+            self.row_tiles().map(move |rows| (first, Tile { g: self, images, rows }))
+        })
+    }
+
+    /// The channels of each group, some at a time.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
+        let of_group = self.in_channels / self.groups;
+        let together = (BLOCK_TAPS / (self.kernel[0] * self.kernel[1]).max(1)).max(1);
+        (0..self.groups).flat_map(move |group| {
+            let (first, end) = (group * of_group, (group + 1) * of_group);
+            let block = move |start: usize| Block { group, channels: start..(start + together).min(end) };
+            (first..end).step_by(together).map(block)
+        })
+    }
+
     /// The convolution that turns the output gradient into the input gradient, with the kernel
     /// flipped, where there is one: stride 1 and a square kernel that reaches over its padding.
     pub(crate) fn flipped(&self) -> Option<Geometry> {
@@ -178,5 +208,41 @@ impl Geometry {
             padding,
             ..*self
         })
+    }
+}
+
+/// The outputs in some rows of some images.
+pub(crate) struct Tile<'a> {
+    pub(crate) g: &'a Geometry,
+    pub(crate) images: usize,
+    pub(crate) rows: Range<usize>,
+}
+
+impl Tile<'_> {
+    pub(crate) fn pixels(&self) -> usize {
+        self.images * self.rows.len() * self.g.out_width
+    }
+
+    /// Whether lines of outputs are unrolled one by one and none lies across the border of two panels of this width; and
+    /// are copied in whole pieces, since what would be written beyond one is another panel's.
+    pub(crate) fn has_lines_in(&self, panel: usize) -> bool {
+        let width = self.g.out_width;
+        let fit = panel.is_multiple_of(width) || width.is_multiple_of(panel);
+        self.g.stride > 1 && fit && in_whole_pieces(width.min(panel))
+    }
+}
+
+/// Channels of a group.
+pub(crate) struct Block {
+    pub(crate) group: usize,
+    /// among those of all groups
+    pub(crate) channels: Range<usize>,
+}
+
+impl Block {
+    /// Their taps among those of the group.
+    pub(crate) fn taps(&self, g: &Geometry) -> Range<usize> {
+        let (first, area) = (self.group * (g.in_channels / g.groups), g.kernel[0] * g.kernel[1]);
+        (self.channels.start - first) * area..(self.channels.end - first) * area
     }
 }

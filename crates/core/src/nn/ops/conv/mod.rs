@@ -17,6 +17,7 @@ mod composed;
 mod geometry;
 mod kernels;
 mod options;
+mod phases;
 mod recorded;
 mod unroll;
 mod winograd;

@@ -114,3 +114,55 @@ fn weights_larger_than_the_images() -> Result<()> {
     assert!((along - expected).abs() < 1e-8 * expected.abs(), "{along} instead of {expected}");
     Ok(())
 }
+
+#[test]
+fn strided_tiles_in_panels_and_blocks_of_channels() -> Result<()> {
+    for (x, weight, stride, padding) in [
+        ([9, 20, 8, 8], [18, 20, 4, 4], 2, 1), // two blocks; several images to a tile, and a remainder
+        ([3, 17, 16, 16], [9, 17, 4, 4], 2, 1), // lines half as long as a panel
+        ([2, 3, 33, 32], [5, 3, 3, 4], 2, 1),  // a last tile of one line
+        ([2, 2, 9, 64], [3, 2, 4, 4], 2, 0),   // lines longer than a panel
+        ([2, 2, 50, 24], [3, 2, 5, 5], 3, 2),  // another stride
+        ([2, 2, 12, 11], [2, 2, 4, 4], 2, 0),
+        ([2, 2, 9, 12], [2, 2, 4, 4], 2, 2),
+        ([70, 1, 4, 6], [3, 1, 3, 3], 2, 1), // lines shorter than a piece
+    ] {
+        let what = format!("{x:?} {weight:?} stride {stride} padding {padding}");
+        let (x, weight) = (input(&x, 1)?, input(&weight, 2)?);
+        let expected = naive(&x, &weight, stride, padding)?;
+        let y = conv2d(&x, &weight, None, stride, padding)?;
+        assert!(distance(&y, &expected)? < 1e-12, "{what}");
+        let single = conv2d(&x.to_dtype(DType::F32)?, &weight.to_dtype(DType::F32)?, None, stride, padding)?;
+        assert!(distance(&single.to_dtype(DType::F64)?, &expected)? < 1e-4, "{what}");
+        // y is linear in x and in the weight, so that both gradients give its product with dy again
+        for dtype in [DType::F64, DType::F32] {
+            let dy = input(y.dims(), 3)?.to_dtype(dtype)?;
+            let [x, weight, y] = [&x, &weight, &y].map(|t| t.to_dtype(dtype));
+            let (x, weight) = (x?, weight?);
+            let sum = |a: &Tensor, b: &Tensor| -> Result<f64> {
+                Ok((a.to_dtype(DType::F64)? * b.to_dtype(DType::F64)?)?.sum_all()?.to_scalar()?)
+            };
+            let expected = sum(&y?, &dy)?;
+            let (size, options) =
+                ([x.dim(2)?, x.dim(3)?], ConvOptions::new().stride(stride).padding(padding));
+            let along_x = sum(&conv2d_input_gradient(&dy, &weight, size, options)?, &x)?;
+            let kernel = [weight.dim(2)?, weight.dim(3)?];
+            let along_weight = sum(&conv2d_weight_gradient(&x, &dy, kernel, stride, padding)?, &weight)?;
+            let tolerance = if dtype == DType::F64 { 1e-10 } else { 1e-2 };
+            assert!((along_x - expected).abs() < tolerance, "{what}: {along_x} instead of {expected}");
+            assert!(
+                (along_weight - expected).abs() < tolerance,
+                "{what}: {along_weight} instead of {expected}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn images_without_pixels_are_refused() -> Result<()> {
+    let (x, weight) = (Tensor::zeros((2, 3, 0, 4), DType::F32, &Device::Cpu)?, input(&[2, 3, 2, 2], 1)?);
+    let refused = conv2d(&x, &weight.to_dtype(DType::F32)?, None, 1, 1);
+    assert!(matches!(refused, Err(Error::Shape { .. })), "{refused:?}");
+    Ok(())
+}

@@ -23,7 +23,8 @@ mod tests;
 mod tiles;
 
 use super::geometry::Geometry;
-use crate::math::gemm::{Mat, multiply};
+use crate::math::gemm::{Mat, multiply, multiply_packed};
+use crate::math::kernel::panel_width;
 use crate::nn::ops::element::Element;
 use crate::nn::ops::reduce::{pieces, sum_parts};
 use kernels::{KernelGradient, kernels};
@@ -100,6 +101,12 @@ fn spacing(channels: usize, tiles: usize) -> usize {
     channels * tiles + LANES
 }
 
+/// Tiles of a panel: as many as the products read at a time where that is a number of whole vectors, otherwise all.
+fn panel_of<T: Element>(tiles: usize) -> usize {
+    let wide = panel_width::<T>();
+    if wide.is_multiple_of(LANES) { wide } else { tiles }
+}
+
 /// y = x * weight (+ bias). x: `[n, c, h, w]`, weight: `[o, c, 3, 3]` (or `[c, o, 3, 3]` when `flipped`, to be
 /// transposed and rotated by half a turn), bias: `[o]`.
 pub(in crate::nn::ops::conv) fn forward<T: Element>(
@@ -116,19 +123,25 @@ pub(in crate::nn::ops::conv) fn forward<T: Element>(
         let images = y.len() / out_image;
         let x = &x[i * tiling.images() * in_image..][..images * in_image];
         for block in &tiling.blocks(images).collect::<Vec<_>>() {
-            let tiles = block.tiles;
+            let (tiles, panel) = (block.tiles, panel_of::<T>(block.tiles));
             let lines = block.room::<T, IN>(tiling).max(Outputs::<T>::room(tiles));
-            let (inputs, outputs) = (POSITIONS * spacing(c, tiles), POSITIONS * spacing(o, tiles));
+            let input_spacing = spacing(c, tiles.next_multiple_of(panel));
+            let (inputs, outputs) = (POSITIONS * input_spacing, POSITIONS * spacing(o, tiles));
             T::with_scratch(|scratch| {
                 scratch.resize(scratch.len().max(lines + inputs + outputs), T::zero());
                 let (scratch, rest) = scratch.split_at_mut(lines);
                 let (inputs, rest) = rest.split_at_mut(inputs);
                 let products = &mut rest[..outputs];
-                Arch::new().dispatch(Inputs { g, tiling, block, x, scratch, out: inputs });
+                Arch::new().dispatch(Inputs { g, tiling, block, x, panel, scratch, out: inputs });
                 for position in 0..POSITIONS {
                     let kernel = Mat::new(&kernels[position * o * c..], o, c);
-                    let input = Mat::new(&inputs[position * spacing(c, tiles)..], c, tiles);
-                    multiply(&mut products[position * spacing(o, tiles)..], tiles, false, kernel, input);
+                    let input = &inputs[position * input_spacing..];
+                    let product = &mut products[position * spacing(o, tiles)..];
+                    if panel == tiles {
+                        multiply(product, tiles, false, kernel, Mat::new(input, c, tiles));
+                    } else {
+                        multiply_packed(product, tiles, false, kernel, input, c, tiles, &[]);
+                    }
                 }
                 Arch::new().dispatch(Outputs { g, tiling, block, products, bias, scratch, y });
             });
@@ -219,7 +232,7 @@ impl<T: Element> Adjoint<'_, T> {
         T::with_scratch(|scratch| {
             let room = block.room::<T, IN>(tiling).max(block.room::<T, OUT>(tiling));
             scratch.resize(scratch.len().max(room), T::zero());
-            Arch::new().dispatch(Inputs { g, tiling, block, x, scratch, out: inputs });
+            Arch::new().dispatch(Inputs { g, tiling, block, x, panel: block.tiles, scratch, out: inputs });
             Arch::new().dispatch(Gradients { g, tiling, block, dy, scratch, out: gradients });
         });
     }

@@ -7,13 +7,14 @@ use crate::nn::ops::conv::geometry::Geometry;
 use crate::nn::ops::element::Element;
 use pulp::{Simd, WithSimd};
 
-/// Bᵀ d B of the tiles of a block: `[36, c, tiles]`.
+/// Bᵀ d B of the tiles of a block: `[36, c, tiles]`, tiles in panels: panel after panel, in each channel after channel.
 pub(super) struct Inputs<'a, T> {
     pub(super) g: &'a Geometry,
     pub(super) tiling: Tiling,
     pub(super) block: &'a Block,
     /// The block's images `[images, c, h, w]`.
     pub(super) x: &'a [T],
+    pub(super) panel: usize,
     pub(super) scratch: &'a mut [T],
     pub(super) out: &'a mut [T],
 }
@@ -23,14 +24,14 @@ impl<T: Element> WithSimd for Inputs<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Inputs { g, tiling, block, x, scratch, out } = self;
+        let Inputs { g, tiling, block, x, panel, scratch, out } = self;
         let rows = Rows {
             size: [g.height, g.width],
             padding: g.padding,
             rows: block.rows.clone(),
             across: tiling.across,
         };
-        transform::<Input, T, IN>(block, &rows, g.in_channels, x, scratch, out);
+        transform::<Input, T, IN>(block, &rows, g.in_channels, x, panel, scratch, out);
     }
 }
 
@@ -57,7 +58,7 @@ impl<T: Element> WithSimd for Gradients<'_, T> {
             rows: block.rows.clone(),
             across: tiling.across,
         };
-        transform::<Gradient, T, OUT>(block, &rows, g.out_channels, dy, scratch, out);
+        transform::<Gradient, T, OUT>(block, &rows, g.out_channels, dy, block.tiles, scratch, out);
     }
 }
 
@@ -68,10 +69,12 @@ fn transform<R: Side<F, IN>, T: Element, const F: usize>(
     rows: &Rows,
     channels: usize,
     images: &[T],
+    panel: usize,
     scratch: &mut [T],
     out: &mut [T],
 ) {
     let [height, width] = rows.size;
+    let spacing = spacing(channels, block.tiles.next_multiple_of(panel));
     let mut gathered = Gathered::<T, F>::new(scratch, block.images, rows);
     for channel in 0..channels {
         gathered.take(
@@ -81,15 +84,15 @@ fn transform<R: Side<F, IN>, T: Element, const F: usize>(
             rows,
         );
         for first in (0..block.tiles).step_by(LANES) {
+            let place = first / panel * panel * channels + channel * panel + first % panel;
             both_sides::<R, T, LANES, F, IN>(
                 #[inline(always)]
                 |i, j| gathered.tiles(i, j, first),
                 #[inline(always)]
                 |i, row| {
                     for (j, values) in row.iter().enumerate() {
-                        // what is beyond the last tile, the next channel writes over
-                        let at =
-                            (i * IN + j) * spacing(channels, block.tiles) + channel * block.tiles + first;
+                        // what is beyond the last tile, the next channel writes over, or it fills up a panel
+                        let at = (i * IN + j) * spacing + place;
                         out[at..at + LANES].copy_from_slice(values);
                     }
                 },
