@@ -7,6 +7,7 @@ mod incremental;
 mod kernel_pca;
 mod nmf;
 mod nmf_oracle;
+mod nmf_sparse;
 mod oracle;
 mod pca;
 mod pca_density;
