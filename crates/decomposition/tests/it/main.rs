@@ -5,6 +5,7 @@ mod factor;
 mod fastica;
 mod incremental;
 mod kernel_pca;
+mod lars;
 mod nmf;
 mod nmf_oracle;
 mod nmf_sparse;
