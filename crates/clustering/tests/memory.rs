@@ -1,36 +1,11 @@
 //! What a fit of k-means adds to the memory of its data, by an allocator that counts. Alone in its process.
 
 use ndarray::Array2;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use unsup_clustering::KMeans;
 use unsup_clustering::kmeans::{Algorithm, Init};
 use unsup_core::Seed;
+use unsup_core::contract::memory::{self, Counting};
 use unsup_core::estimator::Fit;
-
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-fn grow(bytes: usize) {
-    let live = LIVE.fetch_add(bytes, Ordering::Relaxed) + bytes;
-    PEAK.fetch_max(live, Ordering::Relaxed);
-}
-
-// SAFETY: every call is passed on unchanged
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        grow(layout.size());
-        // SAFETY: the caller's promise
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -40,13 +15,10 @@ fn beside(x: &Array2<f32>, k: usize, algorithm: Algorithm) -> Result<(f64, f64),
     let start = Array2::from_shape_fn((k, x.ncols()), |(c, j)| f64::from(x[[c, j]]));
     let spec =
         KMeans::new(k).algorithm(algorithm).init(Init::Centroids(start)).max_iterations(3).tolerance(0.0);
-    let before = LIVE.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    let model = spec.fit(x)?;
-    let (after, peak) = (LIVE.load(Ordering::Relaxed), PEAK.load(Ordering::Relaxed));
-    assert_eq!(model.labels().len(), x.nrows());
+    let (model, used) = memory::of(|| spec.fit(x));
+    assert_eq!(model?.labels().len(), x.nrows());
     let data = (x.len() * size_of::<f32>()) as f64;
-    Ok(((peak - after) as f64 / data, (after - before) as f64 / data))
+    Ok(((used.peak - used.kept) as f64 / data, used.kept as f64 / data))
 }
 
 /// The four workloads of `benches/peers`, a fifth as many rows where that changes no share.

@@ -8,12 +8,15 @@
 //! * save → load → answer gives the same bits;
 //! * empty, NaN, infinite and wrong-width input give the documented error and never a panic;
 //! * a model is `Send + Sync`;
-//! * an observer that breaks gets a usable model.
+//! * an observer that breaks gets a usable model;
+//! * a model draws as many samples as memory holds and refuses more ([`check_sampler`]).
 
-use crate::estimator::Fit;
+pub mod memory;
+
+use crate::estimator::{Fit, Sample};
 use crate::observe::{Event, History, Observer};
 use crate::store::Persist;
-use crate::{Error, Float, Result};
+use crate::{Error, Float, Result, Seed};
 use ndarray::{Array2, ArrayRef2, ShapeBuilder, s};
 use std::fmt::Debug;
 use std::ops::ControlFlow;
@@ -54,6 +57,17 @@ pub fn check<S, M32, M64>(
     let scale = from64.iter().fold(1.0_f64, |m, v| m.max(v.abs()));
     for (a, b) in from32.iter().zip(&from64) {
         assert!((a - b).abs() <= tolerance * scale, "f32 and f64 disagree: {a} and {b}");
+    }
+}
+
+/// Checks that a model which [samples](Sample) refuses to draw more than memory holds.
+///
+/// # Panics
+/// When it does not, or does so with another error than [`Error::Parameter`] of `n`.
+pub fn check_sampler<M: Sample>(model: &M) {
+    for n in [1 << 50, usize::MAX / 2, usize::MAX] {
+        let refused = matches!(model.sample(n, Seed::new(1)), Err(Error::Parameter { name: "n", .. }));
+        assert!(refused, "{n} samples are not refused");
     }
 }
 

@@ -76,7 +76,7 @@ pub trait Sample {
     /// Draws `n` samples; the same seed gives the same ones.
     ///
     /// # Errors
-    /// When the samples cannot be allocated or computed.
+    /// [`Error::Parameter`](crate::Error::Parameter) for more samples than memory holds, and when they cannot be computed.
     fn sample(&self, n: usize, seed: Seed) -> Result<Self::Output>;
 }
 

@@ -19,10 +19,12 @@
 //! ```
 
 mod element;
+mod number;
 #[cfg(feature = "nn")]
 mod tensor;
 
 pub use element::Element;
+pub(crate) use number::Number;
 
 use crate::fs::write_atomic;
 use crate::{Error, Float, Result};
@@ -142,7 +144,8 @@ impl Record {
         self
     }
 
-    /// Adds a value (a spec, a history, a count) as JSON.
+    /// Adds a value (a spec, a history, a count) as JSON. Its numbers must be finite: JSON has no others
+    /// ([`number`](Self::number) has).
     ///
     /// # Errors
     /// [`Error::Numerical`] when the value has no JSON form.

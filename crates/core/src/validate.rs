@@ -153,6 +153,25 @@ fn finite_rows(x: &candle_core::Tensor, width: usize, what: &'static str) -> Res
     }
 }
 
+/// Memory for `n` rows of `width` numbers of eight bytes: all that is held at once. Rows that a caller only counts (samples to be
+/// drawn) would otherwise end the process.
+///
+/// # Errors
+/// [`Error::Parameter`] of this name when the system has not so much.
+///
+/// ```
+/// use unsup_core::validate::room;
+/// assert!(room("n", 1000, 64).is_ok() && room("n", usize::MAX, 64).is_err());
+/// ```
+pub fn room(name: &'static str, n: usize, width: usize) -> Result<()> {
+    // asked for and given back untouched
+    let fits = |numbers| Vec::<f64>::new().try_reserve_exact(numbers).is_ok();
+    match n.checked_mul(width.max(1)) {
+        Some(numbers) if fits(numbers) => Ok(()),
+        _ => Err(Error::parameter(name, n, "as many rows as memory holds")),
+    }
+}
+
 /// One finite, non-negative weight a row, not all of them zero.
 ///
 /// # Errors
@@ -220,6 +239,14 @@ mod tests {
     #[test]
     fn large_finite_values_pass() {
         assert!(table(&array![[f32::MAX, f32::MAX], [f32::MAX, f32::MIN]], "x").is_ok());
+    }
+
+    #[test]
+    fn more_than_memory_is_an_error() {
+        assert!(room("n", 0, 0).is_ok() && room("n", 1000, 1000).is_ok());
+        for (n, width) in [(usize::MAX, 0), (1 << 50, 1), (1 << 40, 1 << 30)] {
+            assert!(matches!(room("n", n, width), Err(Error::Parameter { name: "n", .. })), "{n} × {width}");
+        }
     }
 
     #[test]

@@ -23,12 +23,11 @@ use unsup_core::{Error, Result, Seed};
 pub struct Supervised {
     encoder: ResNetSpec,
     views: Views,
-    epochs: usize,
-    batch_size: usize,
-    learning_rate: f64,
-    weight_decay: f64,
+    trainer: Trainer,
     seed: Seed,
 }
+
+const WEIGHT_DECAY: f64 = 1e-2;
 
 impl Supervised {
     /// This encoder, no views, 100 epochs of batches of 64 at a learning rate of 0.002 and a weight decay of 0.01.
@@ -36,10 +35,10 @@ impl Supervised {
         Supervised {
             encoder,
             views: Views::new(),
-            epochs: 100,
-            batch_size: 64,
-            learning_rate: 2e-3,
-            weight_decay: 1e-2,
+            trainer: Trainer::new("supervised", 100)
+                .batch_size(64)
+                .drop_last(true)
+                .schedule(Schedule::cosine(2e-3).warmup(0.1)),
             seed: Seed::default(),
         }
     }
@@ -54,21 +53,21 @@ impl Supervised {
     /// How many times training sees each image.
     #[must_use]
     pub fn epochs(mut self, epochs: usize) -> Self {
-        self.epochs = epochs;
+        self.trainer = self.trainer.epochs(epochs);
         self
     }
 
     /// Images a step, at least 2.
     #[must_use]
     pub fn batch_size(mut self, batch_size: usize) -> Self {
-        self.batch_size = batch_size;
+        self.trainer = self.trainer.batch_size(batch_size);
         self
     }
 
     /// The largest learning rate of AdamW, reached after a tenth of all steps, then down to 0 along a cosine.
     #[must_use]
     pub fn learning_rate(mut self, learning_rate: f64) -> Self {
-        self.learning_rate = learning_rate;
+        self.trainer = self.trainer.learning_rate(learning_rate);
         self
     }
 
@@ -118,6 +117,7 @@ impl Supervised {
         observer: &mut dyn Observer,
     ) -> Result<SupervisedModel> {
         self.encoder.check()?;
+        self.trainer.check(2)?;
         images::check(x, self.encoder.channels())?;
         let n = x.dim(0)?;
         if labels.len() != n {
@@ -138,20 +138,13 @@ impl Supervised {
                 allowed: "classes from 0 to 65535",
             });
         }
-        if self.batch_size < 2 {
-            return Err(Error::parameter("batch_size", self.batch_size, "at least 2"));
-        }
         let classes = labels.iter().max().map_or(1, |l| l + 1);
         let targets: Vec<u32> = labels.iter().map(|&l| l as u32).collect();
         let targets = Tensor::from_vec(targets, n, x.device())?;
         let params = Params::on(self.seed.named("supervised"), DType::F32, x.device());
         let network = Network::new(&self.encoder, classes, &params)?;
-        let trainer = Trainer::new("supervised", self.epochs)
-            .batch_size(self.batch_size.min(n))
-            .drop_last(true)
-            .schedule(Schedule::cosine(self.learning_rate).warmup(0.1))
-            .seed(self.seed);
-        let mut optimizer = AdamW::new(params.trainable()).weight_decay(self.weight_decay);
+        let trainer = self.trainer.clone().within(n).seed(self.seed);
+        let mut optimizer = AdamW::new(params.trainable()).weight_decay(WEIGHT_DECAY);
         // the views of the next batches are drawn while a step runs
         let views = |batch: &Batch<'_>| {
             self.views.apply(&batch.select(x)?, self.seed.named("view").indexed(batch.number))

@@ -94,7 +94,7 @@ impl<F: Nearest> Persist for KMedoidsModel<F> {
             .array("rows", &self.rows)
             .slice("labels", &[self.labels.len()], &narrow(&self.labels))
             .value("spec", &self.spec)?
-            .value("deviation", &self.deviation)?
+            .number("deviation", self.deviation)?
             .value("history", &self.history)
     }
 
@@ -116,7 +116,7 @@ impl<F: Nearest> Persist for KMedoidsModel<F> {
             medoids: medoids.iter().map(|&m| m as usize).collect(),
             rows,
             labels: labels.iter().map(|&l| l as usize).collect(),
-            deviation: record.read_value("deviation")?,
+            deviation: record.read_number("deviation")?,
             history: record.read_value("history")?,
         })
     }

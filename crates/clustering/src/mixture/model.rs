@@ -127,7 +127,10 @@ impl GaussianMixtureModel {
     }
 
     /// n draws and the components that made them, in random order. Returns `[n, d]` and `[n]`.
-    pub fn sample_labelled(&self, n: usize, seed: Seed) -> (Array2<f64>, Array1<usize>) {
+    ///
+    /// # Errors
+    /// As [`sample`](Sample::sample).
+    pub fn sample_labelled(&self, n: usize, seed: Seed) -> Result<(Array2<f64>, Array1<usize>)> {
         queries::sample(n, seed, &self.parameters.weights, &self.means, &self.parameters.factor)
     }
 }
@@ -171,7 +174,7 @@ impl Sample for GaussianMixtureModel {
     type Output = Array2<f64>;
 
     fn sample(&self, n: usize, seed: Seed) -> Result<Array2<f64>> {
-        Ok(self.sample_labelled(n, seed).0)
+        self.sample_labelled(n, seed).map(|(rows, _)| rows)
     }
 }
 
@@ -187,7 +190,7 @@ impl Persist for GaussianMixtureModel {
             .array("covariances", &self.covariances)
             .slice("shift", &[self.shift.len()], &self.shift)
             .value("spec", &self.spec)?
-            .value("lower bound", &self.lower_bound)?
+            .number("lower bound", self.lower_bound)?
             .value("batches", &self.batches)?
             .value("history", &self.history)
     }
@@ -224,7 +227,7 @@ impl Persist for GaussianMixtureModel {
         let estimate = parameters.map_err(|c| c.error(super::METHOD, 0))?;
         let run = Run {
             estimate,
-            bound: record.read_value("lower bound")?,
+            bound: record.read_number("lower bound")?,
             history: record.read_value("history")?,
         };
         Ok(GaussianMixtureModel::new(spec, shift.to_vec(), run, batches))

@@ -94,15 +94,17 @@ pub(super) fn predict<F: Float>(x: &ArrayRef2<F>, shift: &[f64], kernel: &Kernel
     .map(Array1::from)
 }
 
-/// n draws: a component by its weight, then μ + T⁻¹z with a standard normal z. Returns rows and components.
+/// n draws: a component by its weight, then μ + T⁻¹z with a standard normal z. Returns rows and components, or an
+/// error when memory does not hold them.
 pub(super) fn sample(
     n: usize,
     seed: Seed,
     weights: &[f64],
     means: &ArrayRef2<f64>,
     factor: &Factor,
-) -> (Array2<f64>, Array1<usize>) {
+) -> Result<(Array2<f64>, Array1<usize>)> {
     let d = means.ncols();
+    validate::room("n", n, d + 1)?;
     let (mut uniform, mut normal) = (seed.named("components").rng(), seed.named("rows").rng());
     let mut rows = Array2::zeros((n, d));
     let total: f64 = weights.iter().sum();
@@ -121,5 +123,5 @@ pub(super) fn sample(
         factor.unwhiten(c, &mut z);
         row.iter_mut().zip(means.row(c)).zip(&z).for_each(|((r, m), z)| *r = m + z);
     }
-    (rows, components)
+    Ok((rows, components))
 }

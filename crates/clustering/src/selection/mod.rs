@@ -158,7 +158,7 @@ impl ClusterCount {
         self
     }
 
-    fn check<F: Nearest>(&self, x: &ArrayRef2<F>, own: usize) -> Result<()> {
+    fn check<F: Nearest>(&self, x: &ArrayRef2<F>, own: &[OwnScore<'_>]) -> Result<()> {
         validate::table(x, "x")?;
         let range = || format!("{}..={}", self.least, self.most);
         if self.least == 0 || self.most < self.least {
@@ -168,7 +168,7 @@ impl ClusterCount {
                 "a range that begins at 1 or above and is not empty",
             ));
         }
-        if self.criteria.is_empty() && own == 0 {
+        if self.criteria.is_empty() && own.is_empty() {
             return Err(Error::parameter(
                 "criteria",
                 "none",
@@ -179,6 +179,14 @@ impl ClusterCount {
             (1..self.criteria.len()).find(|&i| self.criteria[..i].contains(&self.criteria[i]))
         {
             return Err(Error::parameter("criteria", self.criteria[twice], "each criterion once"));
+        }
+        let names: Vec<&str> = own.iter().map(|(name, _)| *name).collect();
+        let taken =
+            |i: usize| names[..i].contains(&names[i]) || Criterion::ALL.iter().any(|c| c.name() == names[i]);
+        if let Some(index) = (0..names.len()).find(|&i| taken(i)) {
+            let value = format!("{:?}", names[index]);
+            let allowed = "a name that no criterion and no other score has";
+            return Err(Error::Value { what: "own", index, value, allowed });
         }
         for (name, value, least, allowed) in [
             ("restarts", self.restarts, 1, "at least 1"),

@@ -86,7 +86,8 @@ impl ClusterCount {
     /// the best judge of how many there should be. x: `[n, d]`.
     ///
     /// # Errors
-    /// As [`fit`](Fit::fit), and those of the scores.
+    /// As [`fit`](Fit::fit), and those of the scores; [`Error::Value`] for a score with the name of a criterion or of another
+    /// score: each row of the table is found by its name.
     ///
     /// ```
     /// use unsup_clustering::{ClusterCount, Criterion};
@@ -107,7 +108,7 @@ impl ClusterCount {
         own: &[OwnScore<'_>],
         observer: &mut dyn Observer,
     ) -> Result<ClusterCountModel> {
-        self.check(x, own.len())?;
+        self.check(x, own)?;
         let null = match self.criteria.contains(&Criterion::Gap) {
             true => Some(Null::of(x, self.reference)?),
             false => None,

@@ -185,6 +185,7 @@ fn the_predictive_density_integrates_to_one_and_samples_come_from_it() -> Result
     let grid = Array2::from_shape_fn((400_001, 1), |(i, _)| 5.0 + (i as f64 - 200_000.0) * step);
     let density = model.log_density(&grid)?.mapv(f64::exp);
     assert_relative_eq!(density.sum() * step, 1.0, epsilon = 1e-3);
+    contract::check_sampler(&model);
     let sample = model.sample(40_000, Seed::new(3))?;
     for quantile in [4.6, 4.9, 5.0, 5.3, 6.0] {
         let expected: f64 =

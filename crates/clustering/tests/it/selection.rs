@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use rand::RngExt;
 use serde::Deserialize;
 use std::ops::ControlFlow;
-use unsup_clustering::selection::gap_statistic;
+use unsup_clustering::selection::{OwnScore, gap_statistic};
 use unsup_clustering::{
     BayesianGaussianMixture, ClusterCount, ClusterCountModel, Criterion, GaussianMixture, KMeans, Reference,
 };
@@ -264,6 +264,12 @@ fn a_score_of_ones_own_chooses_its_greatest() -> Result<(), Failure> {
     let fails = |_: usize, _: &Array1<usize>| Err(Error::parameter("mine", 1, "2"));
     let result = spec.fit_scored(&x, &[("fails", &fails)], &mut Silent);
     assert!(matches!(result, Err(Error::Parameter { name: "mine", .. })));
+    // a row of the table is found by its name
+    let bic: OwnScore<'_> = ("BIC", &shelves);
+    for own in [[("shelves", bic.1), bic], [("shelves", bic.1), ("shelves", &fails)]] {
+        let result = spec.fit_scored(&x, &own, &mut Silent);
+        assert!(matches!(result, Err(Error::Value { what: "own", index: 1, .. })), "{result:?}");
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The objective and its terms, one value an iteration.
 
+use crate::store::Number;
 use serde::{Deserialize, Serialize};
 
 /// An objective and the terms it is made of, after each iteration.
@@ -12,9 +13,9 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!((curve.objective(), curve.term("kl")), (&[3.0, 2.0][..], Some(&[1.0, 0.5][..])));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct Curve {
     objective: Vec<f64>,
-    #[serde(with = "nan_as_null")]
     terms: Vec<(String, Vec<f64>)>,
 }
 
@@ -58,23 +59,26 @@ impl Curve {
     }
 }
 
-/// JSON has no NaN, which stands for *not recorded* among the terms.
-mod nan_as_null {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+/// A [`Curve`] in a file, with every number that it may hold: a bound may be infinite, and a term that was not recorded is NaN.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    objective: Vec<Number>,
+    terms: Vec<(String, Vec<Number>)>,
+}
 
-    type Terms = Vec<(String, Vec<f64>)>;
-
-    pub(super) fn serialize<S: Serializer>(terms: &Terms, serializer: S) -> Result<S::Ok, S::Error> {
-        let option = |v: &f64| (!v.is_nan()).then_some(*v);
-        let terms: Vec<(&str, Vec<Option<f64>>)> =
-            terms.iter().map(|(name, values)| (name.as_str(), values.iter().map(option).collect())).collect();
-        terms.serialize(serializer)
+impl From<Curve> for Written {
+    fn from(curve: Curve) -> Self {
+        let write = |values: Vec<f64>| values.into_iter().map(Number).collect();
+        let terms = curve.terms.into_iter().map(|(name, values)| (name, write(values))).collect();
+        Written { objective: write(curve.objective), terms }
     }
+}
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Terms, D::Error> {
-        let terms = Vec::<(String, Vec<Option<f64>>)>::deserialize(deserializer)?;
-        let values = |values: Vec<Option<f64>>| values.into_iter().map(|v| v.unwrap_or(f64::NAN)).collect();
-        Ok(terms.into_iter().map(|(name, v)| (name, values(v))).collect())
+impl From<Written> for Curve {
+    fn from(written: Written) -> Self {
+        let read = |values: Vec<Number>| values.into_iter().map(|Number(value)| value).collect();
+        let terms = written.terms.into_iter().map(|(name, values)| (name, read(values))).collect();
+        Curve { objective: read(written.objective), terms }
     }
 }
 

@@ -48,7 +48,7 @@ impl<'a> Plan<'a> {
                 return Err(Error::parameter("validation", fraction, "a fraction above 0 and below 1"));
             }
         };
-        trainer.check(split.train.len())?;
+        trainer.check_rows(split.train.len())?;
         let rows = split.train.len();
         let (whole, rest) = (rows / trainer.batch_size, rows % trainer.batch_size);
         let batches_an_epoch = whole + usize::from(rest > 0 && !trainer.drop_last);

@@ -63,6 +63,12 @@ impl Schedule {
         Schedule { warmup: fraction, ..self }
     }
 
+    /// The same course with another largest rate.
+    #[must_use]
+    pub fn with_peak(self, peak: f64) -> Self {
+        Schedule { peak, ..self }
+    }
+
     /// The largest rate.
     pub fn peak(&self) -> f64 {
         self.peak

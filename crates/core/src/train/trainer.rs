@@ -79,6 +79,12 @@ impl Trainer {
         Trainer { length: Length::Steps(steps), ..Self::new(task, 0) }
     }
 
+    /// How many passes over the data.
+    #[must_use]
+    pub fn epochs(self, epochs: usize) -> Self {
+        Trainer { length: Length::Epochs(epochs), ..self }
+    }
+
     /// Rows a batch.
     #[must_use]
     pub fn batch_size(self, batch_size: usize) -> Self {
@@ -113,7 +119,19 @@ impl Trainer {
         Trainer { validation: Some(fraction), ..self }
     }
 
-    /// The learning rate.
+    /// The same with batches of no more than all of so many rows.
+    #[must_use]
+    pub fn within(self, rows: usize) -> Self {
+        Trainer { batch_size: self.batch_size.min(rows), ..self }
+    }
+
+    /// The largest learning rate; its course stays as it is.
+    #[must_use]
+    pub fn learning_rate(self, rate: f64) -> Self {
+        Trainer { schedule: self.schedule.with_peak(rate), ..self }
+    }
+
+    /// The learning rate over the course of the training.
     #[must_use]
     pub fn schedule(self, schedule: Schedule) -> Self {
         Trainer { schedule, ..self }
@@ -151,24 +169,34 @@ impl Trainer {
         self.on(&Params::frozen([])).run(rows, optimizer, observer, loss)
     }
 
-    /// Every setting within its range, for so many rows to learn from.
-    pub(super) fn check(&self, rows: usize) -> Result<()> {
+    /// Every setting within its range, and batches of at least so many rows: 2 for batch statistics and for losses that
+    /// compare rows. For a method whose spec holds its trainer; [`run`](Self::run) checks by itself.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`].
+    pub fn check(&self, least_batch: usize) -> Result<()> {
         self.schedule.check()?;
-        if rows == 0 {
-            return Err(Error::Empty { what: "the training data", shape: vec![0] });
-        }
         let length = match self.length {
             Length::Epochs(epochs) => ("epochs", epochs),
             Length::Steps(steps) => ("steps", steps),
         };
-        let positive = [
-            length,
-            ("batch_size", self.batch_size),
-            ("accumulate", self.accumulate),
-            ("report_every", self.report_every.unwrap_or(1)),
-        ];
+        let positive =
+            [length, ("accumulate", self.accumulate), ("report_every", self.report_every.unwrap_or(1))];
         if let Some((name, value)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err(Error::parameter(name, value, "at least 1"));
+        }
+        if self.batch_size < least_batch.max(1) {
+            let allowed = if least_batch > 1 { "at least 2" } else { "at least 1" };
+            return Err(Error::parameter("batch_size", self.batch_size, allowed));
+        }
+        Ok(())
+    }
+
+    /// Every setting within its range, for so many rows to learn from.
+    pub(super) fn check_rows(&self, rows: usize) -> Result<()> {
+        self.check(1)?;
+        if rows == 0 {
+            return Err(Error::Empty { what: "the training data", shape: vec![0] });
         }
         if self.drop_last && self.batch_size > rows {
             let allowed = "at most the number of rows when incomplete batches are dropped";

@@ -137,14 +137,16 @@ impl Gaussian {
     }
 
     /// n draws. `[n, d]`
-    pub(crate) fn sample(&self, n: usize, seed: Seed) -> Array2<f64> {
+    pub(crate) fn sample(&self, n: usize, seed: Seed) -> Result<Array2<f64>> {
         let (q, d) = self.basis.dim();
+        // codes, noise, what the codes give, and the rows
+        validate::room("n", n, q + 3 * d)?;
         let table = |name: &str, m: usize| {
             Array2::from_shape_vec((n, m), seed.named(name).normals(n * m)).unwrap_or_default()
         };
         let along = self.variances.mapv(|v| (v - self.rest).max(0.0).sqrt());
         let rows = (table("codes", q) * &along).dot(&self.basis) + table("noise", d) * self.rest.sqrt();
-        rows * &self.deviations + &self.mean
+        Ok(rows * &self.deviations + &self.mean)
     }
 }
 

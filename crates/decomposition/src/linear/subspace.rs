@@ -2,6 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayRef2, Axis, s};
 use std::ops::ControlFlow;
+use unsup_core::data::Sparse;
 use unsup_core::math::{self, Svd};
 use unsup_core::{Float, Result, Seed};
 
@@ -37,6 +38,31 @@ impl<F: Float> Operator for Shifted<'_, F> {
             Some(products) => math::product(products, &vec![0.0; products.nrows()], b),
             None => math::transposed_product(self.x, &self.shift, b),
         }
+    }
+}
+
+/// A sparse table with its mean row taken off by a rank-one correction.
+pub(crate) struct Corrected<'a, F> {
+    pub(crate) x: &'a Sparse<F>,
+    pub(crate) transposed: &'a Sparse<F>,
+    pub(crate) mean: Array1<f64>,
+}
+
+impl<F: Float> Operator for Corrected<'_, F> {
+    fn dim(&self) -> (usize, usize) {
+        self.x.dim()
+    }
+
+    fn times(&self, b: &Array2<f64>) -> Array2<f64> {
+        // the widths fit: both come from the same table
+        self.x.times(b).unwrap_or_default() - self.mean.dot(b)
+    }
+
+    fn scattered(&self, b: &Array2<f64>) -> Array2<f64> {
+        let codes = self.times(b);
+        let sums = codes.sum_axis(Axis(0)).insert_axis(Axis(0));
+        let mean = self.mean.view().insert_axis(Axis(1));
+        self.transposed.times(&codes).unwrap_or_default() - mean.dot(&sums)
     }
 }
 

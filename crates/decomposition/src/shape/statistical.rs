@@ -321,6 +321,7 @@ impl Sample for StatisticalShapeModel {
     fn sample(&self, n: usize, seed: Seed) -> Result<Array3<f64>> {
         let k = self.variances.len();
         let (landmarks, dimensions) = self.mean.dim();
+        validate::room("n", n, self.mean.len())?;
         let mut shapes = Array3::zeros((n, landmarks, dimensions));
         for (i, mut shape) in shapes.axis_iter_mut(Axis(0)).enumerate() {
             let mut rng = seed.named("shapes").indexed(i).rng();
@@ -373,7 +374,7 @@ impl Persist for StatisticalShapeModel {
             .array("modes", &modes)
             .array("variances", &self.variances)
             .value("spec", &self.spec)?
-            .value("total_variance", &self.total_variance)
+            .number("total_variance", self.total_variance)
     }
 
     fn from_record(record: &Record) -> Result<Self> {
@@ -390,7 +391,7 @@ impl Persist for StatisticalShapeModel {
             modes: Array3::from_shape_fn((modes.nrows(), landmarks, dimensions), |(m, l, j)| {
                 modes[[m, l * dimensions + j]]
             }),
-            total_variance: record.read_value("total_variance")?,
+            total_variance: record.read_number("total_variance")?,
             spec,
             mean,
             variances,

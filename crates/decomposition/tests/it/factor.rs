@@ -137,6 +137,7 @@ fn noise_of_its_own_is_found_in_every_column() -> Result<(), Failure> {
         let expected = Array1::from_shape_fn(d, |j| (0.3 + 0.2 * (j % 5) as f64).powi(2));
         assert_relative_eq!(*model.noise_variance(), expected, max_relative = 0.05);
         assert!(model.history().converged());
+        contract::check_sampler(&model);
         let drawn = model.sample(100_000, Seed::new(2))?;
         let covariance = model.covariance();
         let centred = &drawn - &drawn.mean_axis(Axis(0)).unwrap_or_default();

@@ -173,6 +173,7 @@ fn a_stream_that_is_saved_goes_on_with_the_same_bits() -> Result<(), Failure> {
         let loaded = IncrementalPcaModel::<f64>::load(&path)?.partial_fit(&x.slice(s![40.., ..]))?;
         let whole = half.partial_fit(&x.slice(s![40.., ..]))?;
         assert_eq!(loaded.transform(&x)?, whole.transform(&x)?);
+        contract::check_sampler(&whole);
         assert_eq!(loaded.sample(3, Seed::new(1))?, whole.sample(3, Seed::new(1))?);
     }
     Ok(())

@@ -80,6 +80,23 @@ fn every_kernel_has_the_numbers_of_scikit_learn() -> Result<(), Failure> {
 }
 
 #[test]
+fn few_components_of_many_rows_are_the_first_of_all() -> Result<(), Failure> {
+    let x = data::digits().x.slice(s![..600, ..]).mapv(|v| v / 16.0);
+    let cubic = Kernel::Polynomial { gamma: None, degree: 3, offset: 1.0 };
+    for kernel in [Kernel::Linear, Kernel::Rbf { gamma: Some(0.1) }, cubic, Kernel::Cosine] {
+        let (few, all) = (KernelPca::new(kernel).components(6).fit(&x)?, KernelPca::new(kernel).fit(&x)?);
+        let expected = all.eigenvalues().slice(s![..6]);
+        assert_relative_eq!(*few.eigenvalues(), expected, max_relative = 1e-10);
+        assert_abs_diff_eq!(*few.eigenvectors(), all.eigenvectors().slice(s![..6, ..]), epsilon = 1e-8);
+    }
+    // more components than the kernel has
+    let line = Array2::from_shape_fn((600, 2), |(i, j)| (i * (j + 1)) as f64);
+    let model = KernelPca::new(Kernel::Linear).components(3).fit(&line)?;
+    assert!(model.eigenvalues()[0] > 0.0 && model.eigenvalues().slice(s![1..]).sum() == 0.0);
+    Ok(())
+}
+
+#[test]
 fn iris_has_its_published_eigenvalues() -> Result<(), Failure> {
     let model = KernelPca::new(RBF).components(3).fit(&data::iris().x)?;
     assert_abs_diff_eq!(*model.eigenvalues(), array![48.1105, 19.0943, 6.6333], epsilon = 5e-5);

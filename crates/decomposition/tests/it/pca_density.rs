@@ -6,6 +6,7 @@ use crate::oracle::{self, Failure};
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use ndarray::{Array1, Array2, Axis, s};
 use proptest::prelude::*;
+use unsup_core::contract;
 use unsup_core::estimator::{Fit, InverseTransform, LogDensity, Sample, Transform};
 use unsup_core::{Error, Seed, data};
 use unsup_decomposition::ppca::Solver;
@@ -200,6 +201,7 @@ fn a_fraction_of_the_variance_finds_the_dimension() -> Result<(), Failure> {
 #[test]
 fn samples_have_the_mean_and_covariance_of_the_model() -> Result<(), Failure> {
     let model = Pca::new().components(2).fit(&data::iris().x)?;
+    contract::check_sampler(&model);
     let drawn = model.sample(200_000, Seed::new(5))?;
     assert_abs_diff_eq!(drawn.mean_axis(Axis(0)).unwrap_or_default(), model.mean().clone(), epsilon = 0.02);
     let again = Pca::new().fit(&drawn)?;

@@ -214,6 +214,7 @@ fn the_density_of_a_row_with_holes_is_the_marginal_one() -> Result<(), Failure> 
 #[test]
 fn samples_have_the_covariance_of_the_model() -> Result<(), Failure> {
     let model = ProbabilisticPca::new(2).fit(&data::iris().x)?;
+    contract::check_sampler(&model);
     let drawn = model.sample(200_000, Seed::new(8))?;
     let again = ProbabilisticPca::new(2).fit(&drawn)?;
     assert_abs_diff_eq!(again.covariance(), model.covariance(), epsilon = 0.03);

@@ -94,6 +94,7 @@ fn planes_that_cross_are_told_apart_by_their_directions() -> Result<(), Failure>
 fn samples_follow_the_mixture() -> Result<(), Failure> {
     let (x, _) = planes(6, 400, 4, 2, 1, 4.0);
     let model = PpcaMixture::new(2, 1).restarts(3).fit(&x)?;
+    contract::check_sampler(&model);
     let drawn = model.sample(100_000, Seed::new(4))?;
     let mean = model.weights().dot(&model.means());
     assert_abs_diff_eq!(drawn.mean_axis(Axis(0)).unwrap_or_default(), mean, epsilon = 0.05);

@@ -4,6 +4,7 @@ use ndarray::{Array1, Array2, Array3, Axis, array, s};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::ops::ControlFlow;
+use unsup_core::contract;
 use unsup_core::estimator::{AnomalyScore, Fit, InverseTransform, Sample, Transform};
 use unsup_core::observe::{Event, Stop};
 use unsup_core::store::Persist;
@@ -173,6 +174,7 @@ fn samples_are_plausible_and_normal_within_the_limit() {
     let hands = data::hands_3d().joints;
     for limit in [3.0, 1.0, 0.1] {
         let model = spec.clone().limit(limit).fit(&hands).expect("hands");
+        contract::check_sampler(&model);
         let drawn = model.sample(2000, Seed::new(3)).expect("samples");
         assert_eq!(drawn, model.sample(2000, Seed::new(3)).expect("samples"));
         // coefficients in the model's frame, where the samples lie

@@ -11,7 +11,7 @@ use unsup_core::Result;
 use unsup_core::estimator::Fit;
 use unsup_core::nn::Params;
 use unsup_core::observe::Observer;
-use unsup_core::train::{AdamW, Batch, Loss, Schedule, Trainer};
+use unsup_core::train::{AdamW, Batch, Loss};
 
 /// x: `[n, c, h, w]`, `f32`, within \[0, 1\] for a Bernoulli likelihood. The network lives on x's device.
 ///
@@ -52,10 +52,7 @@ impl Vae {
         let (n, device) = (x.dim(0)?, x.device());
         let params = Params::on(self.seed, DType::F32, device);
         let network = Network::new(self, image, &params)?;
-        let trainer = Trainer::new("variational autoencoder", self.epochs)
-            .batch_size(self.batch_size.min(n))
-            .schedule(Schedule::cosine(self.learning_rate))
-            .seed(self.seed);
+        let trainer = self.trainer.clone().within(n).seed(self.seed);
         let mut optimizer = AdamW::new(params.trainable()).weight_decay(0.0);
         let loss = |batch: &Batch<'_>| {
             let x = batch.select(x)?;

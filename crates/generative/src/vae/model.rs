@@ -200,9 +200,11 @@ impl Sample for VaeModel {
     type Output = Tensor;
 
     /// # Errors
-    /// [`Error::Parameter`] for no samples.
+    /// [`Error::Parameter`] for no samples, and for more than memory holds.
     fn sample(&self, n: usize, seed: Seed) -> Result<Tensor> {
         at_least_one("n", n)?;
+        // codes in f64 and f32, and images whose batches are joined at the end, in f32
+        unsup_core::validate::room("n", n, 2 * self.spec.latent + self.image.iter().product::<usize>())?;
         self.inverse_transform(&normals(seed.named("sample"), n, self.spec.latent, self.params.device())?)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::likelihood::Likelihood;
 use serde::{Deserialize, Serialize};
+use unsup_core::train::{Schedule, Trainer};
 use unsup_core::{Error, Result, Seed};
 
 const MOST_WEIGHTS: f64 = 2e9;
@@ -36,9 +37,7 @@ pub struct Vae {
     pub(super) latent: usize,
     pub(super) likelihood: Likelihood,
     pub(super) beta: f64,
-    pub(super) epochs: usize,
-    pub(super) batch_size: usize,
-    pub(super) learning_rate: f64,
+    pub(super) trainer: Trainer,
     pub(super) importance_samples: usize,
     pub(super) seed: Seed,
 }
@@ -50,9 +49,9 @@ impl Vae {
             latent,
             likelihood: Likelihood::Bernoulli,
             beta: 1.0,
-            epochs: 100,
-            batch_size: 64,
-            learning_rate: 2e-3,
+            trainer: Trainer::new("variational autoencoder", 100)
+                .batch_size(64)
+                .schedule(Schedule::cosine(2e-3)),
             importance_samples: 64,
             seed: Seed::new(0),
         }
@@ -88,21 +87,21 @@ impl Vae {
     /// How many times training sees each image (100).
     #[must_use]
     pub fn epochs(mut self, epochs: usize) -> Self {
-        self.epochs = epochs;
+        self.trainer = self.trainer.epochs(epochs);
         self
     }
 
     /// Images a step (64).
     #[must_use]
     pub fn batch_size(mut self, batch_size: usize) -> Self {
-        self.batch_size = batch_size;
+        self.trainer = self.trainer.batch_size(batch_size);
         self
     }
 
     /// The learning rate of Adam at the start (0.002), from where it falls to 0 along a cosine.
     #[must_use]
     pub fn learning_rate(mut self, learning_rate: f64) -> Self {
-        self.learning_rate = learning_rate;
+        self.trainer = self.trainer.learning_rate(learning_rate);
         self
     }
 
@@ -130,12 +129,7 @@ impl Vae {
         if widths.contains(&0) {
             return Err(Error::parameter(name, format!("{widths:?}"), "positive numbers"));
         }
-        for (name, value) in [
-            ("latent", self.latent),
-            ("epochs", self.epochs),
-            ("batch_size", self.batch_size),
-            ("importance_samples", self.importance_samples),
-        ] {
+        for (name, value) in [("latent", self.latent), ("importance_samples", self.importance_samples)] {
             if value == 0 {
                 return Err(Error::parameter(name, value, "at least 1"));
             }
@@ -143,9 +137,7 @@ impl Vae {
         if !(self.beta >= 0.0 && self.beta.is_finite()) {
             return Err(Error::parameter("beta", self.beta, "a finite number, 0 or more"));
         }
-        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return Err(Error::parameter("learning_rate", self.learning_rate, "a positive number"));
-        }
+        self.trainer.check(1)?;
         self.likelihood.check()
     }
 

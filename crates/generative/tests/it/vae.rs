@@ -176,7 +176,9 @@ fn bad_input_is_named() -> Result<(), Failure> {
     assert!(matches!(model.transform(&odd_images(2)?), Err(Error::Shape { what: "x", .. })));
     let wide = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
     assert!(matches!(model.inverse_transform(&wide), Err(Error::Shape { what: "z", .. })));
-    assert!(matches!(model.sample(0, Seed::new(1)), Err(Error::Parameter { name: "n", .. })));
+    for n in [0, 1 << 50, usize::MAX] {
+        assert!(matches!(model.sample(n, Seed::new(1)), Err(Error::Parameter { name: "n", .. })));
+    }
     assert!(matches!(model.elbo(&images, Seed::new(1), 0), Err(Error::Parameter { name: "samples", .. })));
     // a learning rate that makes the loss overflow ends in an error, not in a model of NaN
     let wild = Vae::dense(&[8], 2)

@@ -52,9 +52,7 @@ pub struct SimClr {
     projection: (usize, usize),
     views: Views,
     temperature: f64,
-    epochs: usize,
-    batch_size: usize,
-    learning_rate: f64,
+    trainer: Trainer,
     weight_decay: f64,
     seed: Seed,
 }
@@ -68,9 +66,10 @@ impl SimClr {
             projection: (128, 64),
             views: Views::digits(),
             temperature: 0.5,
-            epochs: 100,
-            batch_size: 128,
-            learning_rate: 1e-2,
+            trainer: Trainer::new("SimCLR", 100)
+                .batch_size(128)
+                .drop_last(true)
+                .schedule(Schedule::cosine(1e-2).warmup(0.1)),
             weight_decay: 1e-4,
             seed: Seed::default(),
         }
@@ -100,21 +99,21 @@ impl SimClr {
     /// How many times training sees each image.
     #[must_use]
     pub fn epochs(mut self, epochs: usize) -> Self {
-        self.epochs = epochs;
+        self.trainer = self.trainer.epochs(epochs);
         self
     }
 
     /// Images a step, at least 2: twice as many codes, each with all but one as negatives.
     #[must_use]
     pub fn batch_size(mut self, batch_size: usize) -> Self {
-        self.batch_size = batch_size;
+        self.trainer = self.trainer.batch_size(batch_size);
         self
     }
 
     /// The largest learning rate of AdamW: reached after a tenth of all steps, then down to 0 along a cosine.
     #[must_use]
     pub fn learning_rate(mut self, learning_rate: f64) -> Self {
-        self.learning_rate = learning_rate;
+        self.trainer = self.trainer.learning_rate(learning_rate);
         self
     }
 
@@ -135,6 +134,7 @@ impl SimClr {
     fn check(&self) -> Result<()> {
         self.encoder.check()?;
         self.views.check()?;
+        self.trainer.check(2)?;
         if self.projection.0 == 0 || self.projection.1 == 0 {
             return Err(Error::parameter(
                 "projection",
@@ -144,9 +144,6 @@ impl SimClr {
         }
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
             return Err(Error::parameter("temperature", self.temperature, "a finite number above 0"));
-        }
-        if self.batch_size < 2 {
-            return Err(Error::parameter("batch_size", self.batch_size, "at least 2"));
         }
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return Err(Error::parameter("weight_decay", self.weight_decay, "a finite number, at least 0"));
@@ -199,11 +196,7 @@ impl SimClr {
         }
         let params = Params::on(self.seed.named("SimCLR"), DType::F32, x.device());
         let network = Network::new(self, &params)?;
-        let trainer = Trainer::new("SimCLR", self.epochs)
-            .batch_size(self.batch_size.min(n))
-            .drop_last(true)
-            .schedule(Schedule::cosine(self.learning_rate).warmup(0.1))
-            .seed(self.seed);
+        let trainer = self.trainer.clone().within(n).seed(self.seed);
         let mut optimizer = AdamW::new(params.trainable()).weight_decay(self.weight_decay);
         // the views of the next batches are drawn while a step runs
         let views = |batch: &Batch<'_>| {

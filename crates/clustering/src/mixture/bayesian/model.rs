@@ -162,7 +162,7 @@ impl Sample for BayesianGaussianMixtureModel {
     fn sample(&self, n: usize, seed: Seed) -> Result<Array2<f64>> {
         let (q, d) = (&self.posterior, self.shift.len() as f64);
         let weights = self.weights.as_slice().unwrap_or_default();
-        let (mut rows, components) = queries::sample(n, seed, weights, &self.means, &q.factor);
+        let (mut rows, components) = queries::sample(n, seed, weights, &self.means, &q.factor)?;
         // a Student draw is a normal one over √(χ² / its degrees of freedom)
         let mut rng = seed.named("scales").rng();
         for (mut row, &c) in rows.rows_mut().into_iter().zip(&components) {
@@ -203,7 +203,7 @@ impl Persist for BayesianGaussianMixtureModel {
             .value("spec", &self.spec)?
             .value("concentration", &prior.concentration)?
             .value("prior degrees of freedom", &prior.degrees_of_freedom)?
-            .value("elbo", &self.elbo)?
+            .number("elbo", self.elbo)?
             .value("history", &self.history)
     }
 
@@ -268,7 +268,8 @@ impl Persist for BayesianGaussianMixtureModel {
         );
         record.require(posterior.is_ok(), "a covariance is not positive definite")?;
         let estimate = posterior.map_err(|c| c.error(METHOD, 0))?;
-        let run = Run { estimate, bound: record.read_value("elbo")?, history: record.read_value("history")? };
+        let run =
+            Run { estimate, bound: record.read_number("elbo")?, history: record.read_value("history")? };
         Ok(BayesianGaussianMixtureModel::new(spec, shift, run))
     }
 }

@@ -5,6 +5,7 @@ use approx::{assert_abs_diff_eq, assert_relative_eq};
 use ndarray::{Array1, Array2, Axis, s};
 use unsup_clustering::GaussianMixture;
 use unsup_clustering::mixture::Start;
+use unsup_core::contract;
 use unsup_core::estimator::{AnomalyScore, Fit, LogDensity, Predict, Sample};
 use unsup_core::observe::Stop;
 use unsup_core::{Result, Seed, data};
@@ -73,9 +74,10 @@ fn samples_have_the_moments_of_the_mixture() -> Result<(), Failure> {
     let x = groups(300, 3, 8);
     for family in FAMILIES {
         let model = GaussianMixture::new(3).covariance(family).seed(1).fit(&x)?;
-        let (rows, components) = model.sample_labelled(60_000, Seed::new(5));
+        let (rows, components) = model.sample_labelled(60_000, Seed::new(5))?;
         assert_eq!(rows, model.sample(60_000, Seed::new(5))?);
         assert_eq!((rows.nrows(), model.sample(0, Seed::new(1))?.nrows()), (60_000, 0));
+        contract::check_sampler(&model);
         for c in 0..3 {
             let of: Vec<usize> = (0..rows.nrows()).filter(|&i| components[i] == c).collect();
             assert_relative_eq!(of.len() as f64 / 60_000.0, model.weights()[c], epsilon = 0.01);

@@ -2,12 +2,12 @@
 
 use super::{FAMILIES, Failure, groups};
 use approx::assert_abs_diff_eq;
-use ndarray::{array, s};
-use unsup_clustering::{GaussianMixture, GaussianMixtureModel};
-use unsup_core::Error;
+use ndarray::{Array2, array, s};
+use unsup_clustering::{Covariance, GaussianMixture, GaussianMixtureModel};
 use unsup_core::estimator::{Fit, LogDensity};
 use unsup_core::observe::Silent;
 use unsup_core::store::Persist;
+use unsup_core::{Error, data};
 
 // (24)
 #[test]
@@ -64,5 +64,22 @@ fn batches_approach_the_fit_of_all_rows_and_resume_with_the_same_bits() -> Resul
     assert_abs_diff_eq!(*model.covariances(), *both.covariances(), epsilon = 1e-10);
     assert!(matches!(model.partial_fit(&array![[1.0, 2.0]]), Err(Error::Shape { .. })));
     assert!(matches!(model.partial_fit(&array![[1.0, 2.0, f64::NAN]]), Err(Error::NonFinite { .. })));
+    Ok(())
+}
+
+#[test]
+fn a_bound_that_is_minus_infinity_is_saved_and_read_back() -> Result<(), Failure> {
+    let spec = GaussianMixture::new(1).covariance(Covariance::Diagonal);
+    let first = spec.fit(&(data::iris().x * 1e-3))?;
+    // in standard deviations the squared distance of this row overflows, its square does not
+    let model = first.partial_fit(&Array2::from_elem((1, 4), 1e152))?;
+    assert_eq!(model.lower_bound(), f64::NEG_INFINITY);
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("model");
+    model.save(&path)?;
+    let loaded = GaussianMixtureModel::load(&path)?;
+    assert_eq!(loaded.lower_bound(), f64::NEG_INFINITY);
+    assert_eq!(loaded.history(), model.history());
+    assert_eq!(model.history().objective().last(), Some(&f64::NEG_INFINITY));
     Ok(())
 }

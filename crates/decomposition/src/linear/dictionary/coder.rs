@@ -1,8 +1,9 @@
 //! Codes of rows for a dictionary that is given.
 
+use super::lars::{LassoPath, walk};
 use super::lasso::Lasso;
 use super::omp::pursue;
-use ndarray::{Array2, ArrayRef2};
+use ndarray::{Array2, ArrayRef1, ArrayRef2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use unsup_core::estimator::{InverseTransform, Transform};
@@ -16,6 +17,12 @@ pub enum Coding {
     /// The minimum of ½‖x − zD‖² + α‖z‖₁ with α > 0, by coordinate descent until the duality gap is 10⁻⁸ of ½‖x‖².
     Lasso {
         /// The price of a code, in squared units of the data over units of the code.
+        alpha: f64,
+    },
+    /// The same minimum without an iteration to converge, by following its [path](SparseCoder::path) down to α: where codes must be exact,
+    /// or few atoms are used.
+    Lars {
+        /// As of the lasso.
         alpha: f64,
     },
     /// At most so many values that are not zero, at least 1, by orthogonal matching pursuit.
@@ -33,7 +40,7 @@ pub enum Coding {
 impl Coding {
     pub(super) fn check(self) -> Result<()> {
         match self {
-            Coding::Lasso { alpha } if !(alpha > 0.0 && alpha.is_finite()) => {
+            Coding::Lasso { alpha } | Coding::Lars { alpha } if !(alpha > 0.0 && alpha.is_finite()) => {
                 Err(Error::parameter("alpha", alpha, "a finite number above 0"))
             }
             Coding::Ridge { alpha } if !(alpha >= 0.0 && alpha.is_finite()) => {
@@ -77,6 +84,35 @@ impl<F: Float> SparseCoder<F> {
     /// The atoms, one a row. `[k, d]`
     pub fn dictionary(&self) -> &Array2<F> {
         &self.dictionary
+    }
+
+    /// The lasso's codes of one row for every price from the one at which they are zero down to `least` ≥ 0, whatever the
+    /// coding is. x: `[d]`.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use unsup_decomposition::{Coding, SparseCoder};
+    /// let coder = SparseCoder::new(array![[1.0, 0.0], [0.0, 1.0]], Coding::Lars { alpha: 1.0 })?;
+    /// let path = coder.path(&array![3.0, -2.0], 0.0)?;
+    /// assert_eq!(path.alphas().to_vec(), [3.0, 2.0, 0.0]);
+    /// assert_eq!(path.at(1.0).to_vec(), [2.0, -1.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another width; [`Error::NonFinite`] (row 0); [`Error::Parameter`] for `least`.
+    pub fn path(&self, x: &ArrayRef1<F>, least: f64) -> Result<LassoPath> {
+        if !(least >= 0.0 && least.is_finite()) {
+            return Err(Error::parameter("least", least, "a finite number of at least 0"));
+        }
+        validate::table_of_width(&x.view().insert_axis(Axis(0)), self.dictionary.ncols(), "x")?;
+        let correlations = self.dictionary.mapv(F::f64).dot(&x.mapv(F::f64));
+        let gram = gram(&self.dictionary);
+        Ok(LassoPath::new(
+            gram.as_slice().unwrap_or_default(),
+            correlations.as_slice().unwrap_or_default(),
+            least,
+        ))
     }
 
     /// Which codes it gives.
@@ -169,6 +205,12 @@ pub(super) fn encode<F: Float>(
             Coding::Pursuit { nonzeros } => pursue(gram, &room.correlations, nonzeros, &mut room.z),
             Coding::Lasso { alpha } => {
                 let squares = x.row(row).iter().map(|v| v.f64().powi(2)).sum();
+                room.solve(gram, squares, alpha);
+            }
+            Coding::Lars { alpha } => {
+                let squares = x.row(row).iter().map(|v| v.f64().powi(2)).sum();
+                walk(gram, &room.correlations, alpha, |_, z| room.z.copy_from_slice(z));
+                // at once at its end, unless atoms depend on each other
                 room.solve(gram, squares, alpha);
             }
             Coding::Ridge { .. } => {}

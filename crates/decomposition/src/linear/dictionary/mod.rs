@@ -1,6 +1,7 @@
 //! Sparse coding, dictionary learning and sparse PCA: rows as combinations of few atoms.
 //!
-//! * [`SparseCoder`]: the codes z of rows for atoms D that are given: the lasso, orthogonal matching pursuit, or ridge codes.
+//! * [`SparseCoder`]: the codes z of rows for atoms D that are given: the lasso, for one price or, as a [path](SparseCoder::path), for all,
+//!   orthogonal matching pursuit, or ridge codes.
 //! * [`DictionaryLearning`]: the atoms as well, min Σ ½‖x − zD‖² + α‖z‖₁ with ‖D_t‖ ≤ 1, by turns: each row's lasso from where
 //!   its code is, then each atom's exact minimum. In batch neither turn raises the objective. Online
 //!   ([`batch`](DictionaryLearning::batch), or [`start`](DictionaryLearning::start) and
@@ -17,10 +18,11 @@
 //! Sources: Mairal, Bach, Ponce & Sapiro, *Online dictionary learning for sparse coding*, ICML 2009, algorithms 1 and 2; Zou, Hastie &
 //! Tibshirani, *Sparse principal component analysis*, JCGS 15 (2006); Jenatton, Obozinski & Bach, *Structured sparse principal
 //! component analysis*, AISTATS 2010, whose formulation it is; Friedman, Hastie & Tibshirani, *Regularization paths*, JSS 33 (2010),
-//! for coordinate descent; Rubinstein, Zibulevsky & Elad, *Efficient implementation of the K-SVD algorithm* (2008), for pursuit.
+//! for coordinate descent; Efron, Hastie, Johnstone & Tibshirani, *Least angle regression*, Annals of Statistics 32 (2004), for the path; Rubinstein, Zibulevsky & Elad, *Efficient implementation of the K-SVD algorithm* (2008), for pursuit.
 
 mod alternate;
 mod coder;
+mod lars;
 mod lasso;
 mod model;
 mod omp;
@@ -28,6 +30,7 @@ mod sparse_pca;
 mod sparse_pca_model;
 
 pub use coder::{Coding, SparseCoder};
+pub use lars::LassoPath;
 pub use model::DictionaryLearningModel;
 pub use sparse_pca::SparsePca;
 pub use sparse_pca_model::SparsePcaModel;

@@ -41,7 +41,7 @@ pub(super) fn pursue(gram: &[f64], correlations: &[f64], nonzeros: usize, z: &mu
 }
 
 /// L⁻¹v in place.
-fn forward(factor: &[Vec<f64>], v: &mut [f64]) {
+pub(super) fn forward(factor: &[Vec<f64>], v: &mut [f64]) {
     for i in 0..v.len() {
         let known: f64 = factor[i].iter().zip(&v[..i]).map(|(l, v)| l * v).sum();
         v[i] = (v[i] - known) / factor[i][i];
@@ -49,7 +49,7 @@ fn forward(factor: &[Vec<f64>], v: &mut [f64]) {
 }
 
 /// L⁻ᵀv in place.
-fn backward(factor: &[Vec<f64>], v: &mut [f64]) {
+pub(super) fn backward(factor: &[Vec<f64>], v: &mut [f64]) {
     for i in (0..v.len()).rev() {
         let known: f64 = (i + 1..v.len()).map(|j| factor[j][i] * v[j]).sum();
         v[i] = (v[i] - known) / factor[i][i];

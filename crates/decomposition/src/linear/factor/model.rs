@@ -122,7 +122,7 @@ impl Sample for FactorAnalysisModel {
     type Output = Array2<f64>;
 
     fn sample(&self, n: usize, seed: Seed) -> Result<Array2<f64>> {
-        Ok(self.gaussian.sample(n, seed))
+        self.gaussian.sample(n, seed)
     }
 }
 

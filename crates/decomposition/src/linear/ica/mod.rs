@@ -13,7 +13,7 @@
 //! sources that are Gaussian (at most one can be), or to compress ([PCA](crate::pca)). Order, sign and scale of the sources are
 //! not determined: here their variance is 1.
 //!
-//! Cost of an iteration: 4·n·k² multiply-adds and n·k values of g, in one pass over the whitened rows. Memory: those, n·k numbers.
+//! Cost: n·d²/2 multiply-adds to whiten by the covariance, 2·n·d² where it is ill-conditioned; an iteration: 4·n·k² multiply-adds and n·k values of g, in one pass over the whitened rows. Memory: those, n·k numbers.
 //!
 //! Sources: Hyvärinen, *Fast and robust fixed-point algorithms for independent component analysis*, IEEE Trans. Neural Networks 10
 //! (1999), equations 20 and 21; Hyvärinen, Karhunen & Oja, *Independent component analysis* (2001), tables 8.3 and 8.4.
@@ -292,11 +292,9 @@ impl<F: Float + Elementary> Fit<ArrayRef2<F>> for FastIca {
     type Model = FastIcaModel<F>;
 
     fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<FastIcaModel<F>> {
-        let whitening = {
-            let moments = math::Moments::of(x, "x")?;
-            self.check(x.nrows(), x.ncols())?;
-            Whitening::of(x, moments.means, self.components)?
-        };
+        validate::table(x, "x")?;
+        self.check(x.nrows(), x.ncols())?;
+        let whitening = Whitening::of(x, self.components)?;
         let start = self.first(whitening.directions.nrows())?;
         let z = whitening.whiten(x);
         let _ = observer.observe(&Event::Started { task: METHOD, total: self.max_iterations });

@@ -7,15 +7,17 @@
 //! near, by the fixed point of Mika et al. (RBF only), or learned by kernel ridge regression from codes to rows.
 //!
 //! **Use it** for curved structure in up to some thousands of rows, for denoising, for data that are known only by a kernel. **Do not use
-//! it** for large n (memory n², time n³), or to see clusters in the plane.
+//! it** for large n (memory n², time n² to n³), or to see clusters in the plane.
 //!
-//! Cost: n²·d multiply-adds for the kernel, 4/3·n³ for the leading eigenvectors; m·n·(d + k) for m new rows. Memory: some n² numbers.
+//! Cost: n²·d multiply-adds for the kernel; n²·(k + 8) a step of block Lanczos for few components, 4/3·n³ for many, or where Lanczos takes
+//! more than n/4 directions; m·n·(d + k) for m new rows. Memory: some n² numbers.
 //!
 //! Sources: Schölkopf, Smola & Müller, *Nonlinear component analysis as a kernel eigenvalue problem*, Neural Computation 10 (1998);
 //! Mika et al., *Kernel PCA and de-noising in feature spaces*, NIPS 1998, equation 10; Bakır, Weston & Schölkopf, *Learning to find
 //! pre-images*, NIPS 2003.
 
 mod kernel;
+mod leading;
 mod model;
 mod pre_image;
 
@@ -24,6 +26,7 @@ pub use model::KernelPcaModel;
 pub use pre_image::PreImage;
 
 use super::signs::fix_signs;
+use leading::leading;
 use model::Parts;
 use ndarray::{Array1, Array2, ArrayRef2, Axis, s};
 use serde::{Deserialize, Serialize};
@@ -129,7 +132,7 @@ impl<F: Float> Fit<ArrayRef2<F>> for KernelPca {
         // what rounding leaves in an eigenvalue of zero
         let rounding = n as f64 * f64::EPSILON * kernel.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
         centre(&mut kernel, &means, mean);
-        let Eigen { values, vectors } = math::leading_eigen(&kernel, self.components.unwrap_or(n))?;
+        let Eigen { values, vectors } = leading(&kernel, self.components.unwrap_or(n))?;
         let values = significant(values, rounding)?;
         let k = match self.components {
             Some(k) => k,

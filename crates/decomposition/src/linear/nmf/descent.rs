@@ -123,22 +123,22 @@ pub(super) fn components_turn<F: Float>(h: &mut Array2<F>, pass: &Pass, penalty:
     blocks.iter().map(Block::violations).sum()
 }
 
-/// The best codes of rows for fixed components: each row's own problem, whatever its neighbours. x: `[m, d]` row-major.
-/// Returns `[m, k]`.
+/// The best codes of m rows for fixed components: each row's own problem, whatever its neighbours. `products` writes
+/// HXᵀ, `[k, m]`, for these rows. Returns `[m, k]`.
 pub(super) fn codes<F: Float>(
-    x: &[F],
+    m: usize,
     h: &Array2<F>,
     penalty: Penalty,
     tolerance: f64,
     iterations: usize,
+    products: impl FnOnce(&mut [F]),
 ) -> Vec<F> {
-    let (k, d) = h.dim();
-    let m = x.len() / d.max(1);
+    let k = h.nrows();
     let gram = gram(h, penalty.l2);
     let mut block = Block::default();
     let mut out = vec![F::zero(); m * k];
     block.load(&out, k, m);
-    block.load_cross(Mat::new(x, m, d), &Panels::pack(Mat::new(values(h), k, d).t()), &[]);
+    products(&mut block.cross);
     block.penalise(penalty.l1);
     let mut left: Vec<usize> = (0..m).collect();
     let mut first: Vec<f64> = Vec::new();
@@ -170,7 +170,7 @@ pub(super) fn codes<F: Float>(
 }
 
 /// HHᵀ + l2·I in the element type, `[k, k]`.
-fn gram<F: Float>(h: &ArrayRef2<F>, l2: f64) -> Vec<F> {
+pub(super) fn gram<F: Float>(h: &ArrayRef2<F>, l2: f64) -> Vec<F> {
     let wide = h.mapv(F::f64);
     let mut gram = wide.dot(&wide.t());
     gram.diag_mut().mapv_inplace(|g| g + l2);
@@ -191,11 +191,11 @@ fn keep<T: Copy>(values: &mut Vec<T>, flags: &[bool]) {
 
 /// m problems side by side, so that a coordinate of all of them is one vector.
 #[derive(Default)]
-struct Block<F> {
+pub(super) struct Block<F> {
     /// `[k, m]`
-    w: Vec<F>,
+    pub(super) w: Vec<F>,
     /// `[k, m]`
-    cross: Vec<F>,
+    pub(super) cross: Vec<F>,
     /// the same `[m, k]`
     products: Vec<F>,
     gradient: Vec<F>,
@@ -205,9 +205,10 @@ struct Block<F> {
 }
 
 impl<F: Float> Block<F> {
-    fn load(&mut self, codes: &[F], k: usize, m: usize) {
+    pub(super) fn load(&mut self, codes: &[F], k: usize, m: usize) {
         self.m = m;
         turn(codes, k, &mut self.w);
+        self.cross.resize(k * m, F::zero());
         self.violation.clear();
         self.violation.resize(m, F::zero());
     }
@@ -220,14 +221,14 @@ impl<F: Float> Block<F> {
         turn(&self.products, k, &mut self.cross);
     }
 
-    fn store(&self, codes: &mut [F]) {
+    pub(super) fn store(&self, codes: &mut [F]) {
         let k = self.w.len() / self.m;
         for (i, row) in codes.chunks_exact_mut(k).enumerate() {
             row.iter_mut().enumerate().for_each(|(t, v)| *v = self.w[t * self.m + i]);
         }
     }
 
-    fn penalise(&mut self, l1: f64) {
+    pub(super) fn penalise(&mut self, l1: f64) {
         if l1 > 0.0 {
             self.cross.iter_mut().for_each(|c| *c -= F::of(l1));
         }
@@ -240,11 +241,11 @@ impl<F: Float> Block<F> {
         self.m = self.violation.len();
     }
 
-    fn violations(&self) -> f64 {
+    pub(super) fn violations(&self) -> f64 {
         self.violation.iter().map(|v| v.f64()).sum()
     }
 
-    fn descend(&mut self, gram: &[F]) {
+    pub(super) fn descend(&mut self, gram: &[F]) {
         self.gradient.resize(self.m, F::zero());
         pulp::Arch::new().dispatch(Sweep { block: self, gram });
     }

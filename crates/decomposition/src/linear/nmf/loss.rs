@@ -106,12 +106,7 @@ impl Loss {
     ) -> Result<f64> {
         let (w, h) = (factor(w, "w")?, factor(h, "h")?);
         check_shapes(x.dim(), &w, &h)?;
-        for row in 0..x.dim().0 {
-            if let Some((column, value)) = x.row(row).find(|(_, v)| *v < F::zero()) {
-                let (what, allowed) = ("x", ALLOWED);
-                return Err(Error::Cell { what, row, column, value: value.f64(), allowed });
-            }
-        }
+        non_negative(x)?;
         let d = x.dim().1;
         Ok(self.sum_of_tiles(&w, &h, |rows, sum| {
             let mut tile = vec![F::zero(); rows.len() * d];
@@ -161,6 +156,16 @@ impl Loss {
         // rounding can leave a divergence of zero slightly negative
         parts.iter().sum::<f64>().max(0.0)
     }
+}
+
+/// A sparse table without negative values.
+pub(super) fn non_negative<F: Float>(x: &Sparse<F>) -> Result<()> {
+    for row in 0..x.dim().0 {
+        if let Some((column, value)) = x.row(row).find(|(_, v)| *v < F::zero()) {
+            return Err(Error::Cell { what: "x", row, column, value: value.f64(), allowed: ALLOWED });
+        }
+    }
+    Ok(())
 }
 
 const ALLOWED: &str = "numbers of at least 0";

@@ -14,7 +14,8 @@
 //! with an arbitrary origin (then [PCA](crate::pca)), or when the parts must be unique: factorisations rarely are.
 //!
 //! Cost of an iteration: coordinate descent 2·n·d·k multiply-adds in one pass over the data, multiplicative updates 4·n·d·k
-//! (2 with the Frobenius loss). Memory beside the data: the factors and some k·d sums a thread.
+//! (2 with the Frobenius loss). Memory beside the data: the factors and some k·d sums a thread. Of a sparse table the stored values
+//! count in place of n·d, and its transpose is made once.
 //!
 //! Sources: Lee & Seung, *Algorithms for non-negative matrix factorization*, NIPS 2000; Cichocki & Phan, *Fast local algorithms
 //! for large scale nonnegative matrix and tensor factorizations*, IEICE 92-A (2009), algorithm 2; Févotte & Idier, *Algorithms
@@ -27,7 +28,9 @@ mod mini_batch;
 mod mini_batch_model;
 mod model;
 mod multiplicative;
+mod sparse;
 mod start;
+mod table;
 mod tiles;
 
 pub use loss::Loss;
@@ -38,9 +41,13 @@ pub use start::Start;
 
 use descent::Penalty;
 use loss::values;
-use ndarray::{Array2, ArrayRef2};
+use ndarray::{Array2, ArrayBase, ArrayRef2, Data, Ix2};
 use serde::{Deserialize, Serialize};
+use sparse::SparseTable;
+use table::Table;
+use unsup_core::data::Sparse;
 use unsup_core::estimator::Fit;
+use unsup_core::math::{Mat, multiply};
 use unsup_core::observe::{Event, History, Observer, Stop};
 use unsup_core::{Error, Float, Result, Seed, validate};
 
@@ -230,41 +237,56 @@ impl Nmf {
         if !self.descends() {
             return multiplicative::codes(self.loss, x, h, penalty, self.tolerance, self.max_iterations);
         }
+        let (k, d) = h.dim();
         let blocks: Vec<Vec<F>> = values(x)
-            .par_chunks(ROWS * x.ncols())
-            .map(|x| descent::codes(x, h, penalty, self.tolerance, self.max_iterations))
+            .par_chunks(ROWS * d)
+            .map(|x| {
+                let m = x.len() / d;
+                descent::codes(m, h, penalty, self.tolerance, self.max_iterations, |products| {
+                    multiply(products, m, false, Mat::new(values(h), k, d), Mat::new(x, m, d).t());
+                })
+            })
             .collect();
-        Array2::from_shape_vec((x.nrows(), h.nrows()), blocks.concat()).unwrap_or_default()
+        Array2::from_shape_vec((x.nrows(), k), blocks.concat()).unwrap_or_default()
     }
-}
 
-/// x: `[n, d]`, at least 0. There may be more components than columns or rows.
-///
-/// # Errors
-/// [`Error::Empty`], [`Error::NonFinite`]; [`Error::Cell`] for a negative value, and for a zero when β ≤ 0;
-/// [`Error::Parameter`] for a hyper-parameter out of range; [`Error::Shape`] for given factors of another shape.
-impl<F: Float> Fit<ArrayRef2<F>> for Nmf {
-    type Model = NmfModel<F>;
+    /// The same of a sparse table.
+    fn sparse_codes<F: Float>(&self, x: &Sparse<F>, h: &Array2<F>) -> Array2<F> {
+        let (penalty, _) = self.penalties(x.dim().0, x.dim().1);
+        if self.descends() {
+            sparse::descended(x, h, penalty, self.tolerance, self.max_iterations)
+        } else {
+            sparse::multiplied(self.loss, x, h, penalty, self.tolerance, self.max_iterations)
+        }
+    }
 
-    fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<NmfModel<F>> {
-        self.check_table(x)?;
-        self.check()?;
-        let x = x.as_standard_layout().into_owned();
-        let (mut w, mut h) = self.start.factors(&x, self.components, self.seed.named(METHOD))?;
-        let (of_codes, of_components) = self.penalties(x.nrows(), x.ncols());
+    /// A sparse table, and a loss that can be told from what it stores.
+    fn check_sparse<F: Float>(&self, x: &Sparse<F>) -> Result<()> {
+        if self.loss.beta() != 2.0 && self.loss.beta() != 1.0 {
+            let allowed = "Frobenius or Kullback-Leibler for a sparse table";
+            return Err(Error::parameter("loss", format!("{:?}", self.loss), allowed));
+        }
+        loss::non_negative(x)
+    }
+
+    /// The factors of a valid, non-negative table.
+    fn factorise<F: Float>(&self, x: &dyn Table<F>, observer: &mut dyn Observer) -> Result<NmfModel<F>> {
+        let (n, d) = x.dim();
+        let (mut w, mut h) = self.start.factors(x, self.components, self.seed.named(METHOD))?;
+        let (of_codes, of_components) = self.penalties(n, d);
         let penalty = |w: &Array2<F>, h: &Array2<F>| of_codes.of(w) + of_components.of(h);
         let _ = observer.observe(&Event::Started { task: METHOD, total: self.max_iterations });
         let mut history = History::new();
-        let squares = if self.descends() { values(&x).iter().map(|v| v.f64().powi(2)).sum() } else { 0.0 };
+        let squares = if self.descends() { x.squares() } else { 0.0 };
         let error = |objective: f64| objective.max(0.0).sqrt();
         let (mut violation, mut last) = (None, None);
         if !self.descends() {
-            last = Some(error(self.loss.sum(&x, &w, &h) + penalty(&w, &h)));
+            last = Some(error(x.divergence(self.loss, &w, &h) + penalty(&w, &h)));
         }
         let first_error = last;
         for iteration in 1..=self.max_iterations {
             let (objective, converged) = if self.descends() {
-                let pass = descent::codes_turn(&x, &mut w, &h, of_codes);
+                let pass = x.descend(&mut w, &h, of_codes);
                 let moved = pass.violation + descent::components_turn(&mut h, &pass, of_components);
                 let wide = h.mapv(F::f64);
                 let loss = 0.5
@@ -273,9 +295,9 @@ impl<F: Float> Fit<ArrayRef2<F>> for Nmf {
                 let first = *violation.get_or_insert(moved);
                 (loss.max(0.0) + penalty(&w, &h), moved <= self.tolerance * first)
             } else {
-                let parts = multiplicative::codes_turn(self.loss, &x, &mut w, &h, of_codes);
+                let parts = x.multiply(self.loss, &mut w, &h, of_codes);
                 multiplicative::components_turn(self.loss, &mut h, &parts, of_components);
-                let objective = self.loss.sum(&x, &w, &h) + penalty(&w, &h);
+                let objective = x.divergence(self.loss, &w, &h) + penalty(&w, &h);
                 let mut converged = false;
                 if let (0, Some(before), Some(first)) = (iteration % 10, last, first_error) {
                     converged = self.tolerance > 0.0 && before - error(objective) < self.tolerance * first;
@@ -295,7 +317,47 @@ impl<F: Float> Fit<ArrayRef2<F>> for Nmf {
             }
         }
         let _ = observer.observe(&Event::Finished { task: METHOD, stop: history.stop() });
-        let divergence = self.loss.sum(&x, &w, &h);
+        let divergence = x.divergence(self.loss, &w, &h);
         Ok(NmfModel::new(self.clone(), w, h, divergence, history))
+    }
+}
+
+/// x: `[n, d]`, at least 0. There may be more components than columns or rows.
+///
+/// # Errors
+/// [`Error::Empty`], [`Error::NonFinite`]; [`Error::Cell`] for a negative value, and for a zero when β ≤ 0;
+/// [`Error::Parameter`] for a hyper-parameter out of range; [`Error::Shape`] for given factors of another shape.
+impl<F: Float> Fit<ArrayRef2<F>> for Nmf {
+    type Model = NmfModel<F>;
+
+    fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<NmfModel<F>> {
+        self.check_table(x)?;
+        self.check()?;
+        self.factorise(&x.as_standard_layout().into_owned(), observer)
+    }
+}
+
+/// The same for owned arrays and views: with two kinds of table the compiler does not find its way to the one above.
+impl<S: Data<Elem: Float>> Fit<ArrayBase<S, Ix2>> for Nmf {
+    type Model = NmfModel<S::Elem>;
+
+    fn fit_observed(&self, x: &ArrayBase<S, Ix2>, observer: &mut dyn Observer) -> Result<Self::Model> {
+        let x: &ArrayRef2<S::Elem> = x;
+        self.fit_observed(x, observer)
+    }
+}
+
+/// x: `[n, d]`, at least 0, which stays sparse: only what is stored is visited, with the result that the dense table has, up to
+/// rounding.
+///
+/// # Errors
+/// As for a dense table, and [`Error::Parameter`] for a loss other than Frobenius and Kullback–Leibler.
+impl<F: Float> Fit<Sparse<F>> for Nmf {
+    type Model = NmfModel<F>;
+
+    fn fit_observed(&self, x: &Sparse<F>, observer: &mut dyn Observer) -> Result<NmfModel<F>> {
+        self.check()?;
+        self.check_sparse(x)?;
+        self.factorise(&SparseTable::new(x), observer)
     }
 }

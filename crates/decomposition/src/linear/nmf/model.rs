@@ -1,7 +1,8 @@
 //! What NMF learned: the components, and the codes of the rows it saw.
 
-use super::{METHOD, Nmf};
-use ndarray::{Array2, ArrayRef2};
+use super::Nmf;
+use ndarray::{Array2, ArrayBase, ArrayRef2, Data, Ix2};
+use unsup_core::data::Sparse;
 use unsup_core::estimator::{InverseTransform, Transform};
 use unsup_core::math;
 use unsup_core::observe::History;
@@ -69,6 +70,33 @@ impl<F: Float> Transform<ArrayRef2<F>> for NmfModel<F> {
     }
 }
 
+/// The same for owned arrays and views.
+impl<F: Float, S: Data<Elem = F>> Transform<ArrayBase<S, Ix2>> for NmfModel<F> {
+    type Code = Array2<F>;
+
+    fn transform(&self, x: &ArrayBase<S, Ix2>) -> Result<Array2<F>> {
+        let x: &ArrayRef2<F> = x;
+        self.transform(x)
+    }
+}
+
+/// x: `[n, d]`, at least 0, which stays sparse. Returns the codes `[n, k]`, those of the dense table up to rounding.
+///
+/// # Errors
+/// As for a dense table, and [`Error::Parameter`] for a loss other than Frobenius and Kullback–Leibler.
+impl<F: Float> Transform<Sparse<F>> for NmfModel<F> {
+    type Code = Array2<F>;
+
+    fn transform(&self, x: &Sparse<F>) -> Result<Array2<F>> {
+        let (d, found) = (self.components.ncols(), x.dim().1);
+        if found != d {
+            return Err(Error::shape("x", format!("{d} columns"), format!("{found} columns")));
+        }
+        self.spec.check_sparse(x)?;
+        Ok(self.spec.sparse_codes(x, &self.components))
+    }
+}
+
 /// The codes of new rows.
 pub(super) fn codes<F: Float>(spec: &Nmf, components: &Array2<F>, x: &ArrayRef2<F>) -> Result<Array2<F>> {
     validate::width(x, components.ncols(), "x")?;
@@ -114,15 +142,11 @@ impl<F: Float> Persist for NmfModel<F> {
     }
 
     fn to_record(&self) -> Result<Record> {
-        if !self.divergence.is_finite() {
-            let problem = format!("the divergence {} cannot be saved", self.divergence);
-            return Err(Error::Numerical { method: METHOD, problem });
-        }
         Record::new(Self::kind())
             .array("codes", &self.codes)
             .array("components", &self.components)
             .value("spec", &self.spec)?
-            .value("divergence", &self.divergence)?
+            .number("divergence", self.divergence)?
             .value("history", &self.history)
     }
 
@@ -131,7 +155,7 @@ impl<F: Float> Persist for NmfModel<F> {
             (read_factor::<F>(record, "codes")?, read_factor::<F>(record, "components")?);
         let spec = read_spec(record, components.nrows())?;
         record.require(codes.ncols() == components.nrows(), "`codes` and `components` do not fit")?;
-        let (divergence, history) = (record.read_value("divergence")?, record.read_value("history")?);
+        let (divergence, history) = (record.read_number("divergence")?, record.read_value("history")?);
         Ok(NmfModel { spec, codes, components, divergence, history })
     }
 }

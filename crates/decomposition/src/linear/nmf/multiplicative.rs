@@ -82,7 +82,13 @@ struct Scratch<F> {
 }
 
 /// factor ← factor ∘ (numerator / (denominator + penalties))^γ.
-fn step<F: Float>(loss: Loss, factor: &mut [F], numerator: &[F], denominator: &[F], penalty: Penalty) {
+pub(super) fn step<F: Float>(
+    loss: Loss,
+    factor: &mut [F],
+    numerator: &[F],
+    denominator: &[F],
+    penalty: Penalty,
+) {
     let (l1, l2, exponent, floor) = (F::of(penalty.l1), F::of(penalty.l2), loss.exponent(), floor::<F>());
     for ((w, &n), &d) in factor.iter_mut().zip(numerator).zip(denominator) {
         let divisor = d + l1 + l2 * *w;

@@ -1,7 +1,8 @@
 //! Where a factorisation starts from.
 
-use crate::linear::subspace::{Shifted, leading_svd};
-use ndarray::{Array2, ArrayView1, Axis};
+use super::table::Table;
+use crate::linear::subspace::leading_svd;
+use ndarray::{Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use unsup_core::{Error, Float, Result, Seed, validate};
@@ -33,12 +34,12 @@ impl Start {
     /// The first W and H, row-major, for valid, non-negative rows. x: `[n, d]`.
     pub(super) fn factors<F: Float>(
         &self,
-        x: &Array2<F>,
+        x: &dyn Table<F>,
         k: usize,
         seed: Seed,
     ) -> Result<(Array2<F>, Array2<F>)> {
         let (n, d) = x.dim();
-        let mean = x.sum_axis(Axis(0)).iter().map(|v| v.f64()).sum::<f64>() / (n * d) as f64;
+        let mean = x.mean();
         let (w, h) = match self {
             Start::Given { codes, components } => {
                 given("codes", codes, (n, k))?;
@@ -82,13 +83,13 @@ fn random(n: usize, d: usize, k: usize, mean: f64, seed: Seed) -> (Array2<f64>, 
 
 /// NNDSVD. Each further singular pair u·vᵀ is the difference of two non-negative outer products on either half of signs; the
 /// larger is kept.
-fn svd<F: Float>(x: &Array2<F>, k: usize, seed: Seed) -> Result<(Array2<f64>, Array2<f64>)> {
+fn svd<F: Float>(x: &dyn Table<F>, k: usize, seed: Seed) -> Result<(Array2<f64>, Array2<f64>)> {
     /// Below this a value counts as zero, as in scikit-learn.
     const ZERO: f64 = 1e-6;
-    let operator = Shifted { x, shift: vec![F::zero(); x.ncols()], products: None };
     let silent = |_, _| ControlFlow::Continue(());
-    let svd = leading_svd(&operator, k, 10, 7, seed.named("singular vectors"), silent)?;
-    let (mut w, mut h) = (Array2::zeros((x.nrows(), k)), Array2::zeros((k, x.ncols())));
+    let svd = leading_svd(&*x.operator(), k, 10, 7, seed.named("singular vectors"), silent)?;
+    let (n, d) = x.dim();
+    let (mut w, mut h) = (Array2::zeros((n, k)), Array2::zeros((k, d)));
     for j in 0..k {
         let (u, v) = (svd.u.column(j), svd.vt.row(j));
         // the leading pair of a non-negative table has one sign

@@ -251,7 +251,7 @@ impl<F: Float> Sample for PcaModel<F> {
     type Output = Array2<F>;
 
     fn sample(&self, n: usize, seed: Seed) -> Result<Array2<F>> {
-        Ok(self.gaussian()?.sample(n, seed).mapv(F::of))
+        Ok(self.gaussian()?.sample(n, seed)?.mapv(F::of))
     }
 }
 
@@ -267,7 +267,7 @@ impl<F: Float> Persist for PcaModel<F> {
             .array("explained_variance", &self.explained_variance)
             .value("spec", &self.spec)?
             .value("route", &self.route)?
-            .value("total_variance", &self.total_variance)?
+            .number("total_variance", self.total_variance)?
             .value("noise_variance", &self.noise_variance)?
             .value("has_density", &self.has_density)?
             .value("rows", &self.rows)
@@ -282,7 +282,7 @@ impl<F: Float> Persist for PcaModel<F> {
             route: record.read_value("route")?,
             components: record.read_table("components")?,
             explained_variance: record.read_list("explained_variance")?,
-            total_variance: record.read_value("total_variance")?,
+            total_variance: record.read_number("total_variance")?,
             noise_variance: record.read_value("noise_variance")?,
             has_density: record.read_value("has_density")?,
             rows: record.read_value("rows")?,

@@ -172,7 +172,7 @@ impl Sample for ProbabilisticPcaModel {
     type Output = Array2<f64>;
 
     fn sample(&self, n: usize, seed: Seed) -> Result<Array2<f64>> {
-        Ok(self.gaussian.sample(n, seed))
+        self.gaussian.sample(n, seed)
     }
 }
 

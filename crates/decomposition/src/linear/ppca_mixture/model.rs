@@ -189,6 +189,8 @@ impl Sample for PpcaMixtureModel {
     type Output = Array2<f64>;
 
     fn sample(&self, n: usize, seed: Seed) -> Result<Array2<f64>> {
+        // the rows, their components, and those of one component while it draws
+        validate::room("n", n, self.width() + 2)?;
         let mut uniform = seed.named("components").rng();
         let labels: Vec<usize> = (0..n)
             .map(|_| {
@@ -204,7 +206,7 @@ impl Sample for PpcaMixtureModel {
         let mut rows = Array2::zeros((n, self.width()));
         for (c, plane) in self.planes.iter().enumerate() {
             let mine: Vec<usize> = (0..n).filter(|&i| labels[i] == c).collect();
-            let drawn = plane.gaussian.sample(mine.len(), seed.named("rows").indexed(c));
+            let drawn = plane.gaussian.sample(mine.len(), seed.named("rows").indexed(c))?;
             for (&i, row) in mine.iter().zip(drawn.rows()) {
                 rows.row_mut(i).assign(&row);
             }
@@ -225,7 +227,7 @@ impl Persist for PpcaMixtureModel {
             .array("directions", &self.directions())
             .array("variances", &self.variances())
             .array("noise variances", &self.noise_variances())
-            .value("log likelihood", &self.log_likelihood)?
+            .number("log likelihood", self.log_likelihood)?
             .value("spec", &self.spec)?
             .value("history", &self.history)
     }
@@ -253,7 +255,7 @@ impl Persist for PpcaMixtureModel {
         };
         let planes: Vec<Plane> = (0..k).filter_map(|c| plane(c).ok()).collect();
         record.require(planes.len() == k, "a variance is not positive")?;
-        let log_likelihood = record.read_value("log likelihood")?;
+        let log_likelihood = record.read_number("log likelihood")?;
         let history = record.read_value("history")?;
         Self::new(spec, Run { planes, log_likelihood, history })
     }

@@ -20,8 +20,8 @@ mod model;
 pub use model::TruncatedSvdModel;
 
 use super::signs::fix_signs;
-use super::subspace::{Operator, Shifted, leading_svd};
-use ndarray::{Array1, Array2, ArrayBase, ArrayRef2, Axis, Data, Ix2};
+use super::subspace::{Corrected, Operator, Shifted, leading_svd};
+use ndarray::{Array1, ArrayBase, ArrayRef2, Data, Ix2};
 use serde::{Deserialize, Serialize};
 use unsup_core::data::Sparse;
 use unsup_core::estimator::Fit;
@@ -133,31 +133,6 @@ impl TruncatedSvd {
     }
 }
 
-/// A sparse table with its mean row taken off by a rank-one correction.
-struct Corrected<'a, F> {
-    x: &'a Sparse<F>,
-    transposed: Sparse<F>,
-    mean: Array1<f64>,
-}
-
-impl<F: Float> Operator for Corrected<'_, F> {
-    fn dim(&self) -> (usize, usize) {
-        self.x.dim()
-    }
-
-    fn times(&self, b: &Array2<f64>) -> Array2<f64> {
-        // the widths fit: both come from the same table
-        self.x.times(b).unwrap_or_default() - self.mean.dot(b)
-    }
-
-    fn scattered(&self, b: &Array2<f64>) -> Array2<f64> {
-        let codes = self.times(b);
-        let sums = codes.sum_axis(Axis(0)).insert_axis(Axis(0));
-        let mean = self.mean.view().insert_axis(Axis(1));
-        self.transposed.times(&codes).unwrap_or_default() - mean.dot(&sums)
-    }
-}
-
 /// x: `[n, d]`.
 ///
 /// # Errors
@@ -197,7 +172,7 @@ impl<F: Float> Fit<Sparse<F>> for TruncatedSvd {
         self.check(n, d)?;
         let (means, variances) = x.moments();
         let mean = if self.centred { means } else { Array1::zeros(d) };
-        let operator = Corrected { x, transposed: x.transpose(), mean: mean.clone() };
+        let operator = Corrected { x, transposed: &x.transpose(), mean: mean.clone() };
         self.decompose(&operator, mean, &variances, observer)
     }
 }

@@ -118,7 +118,7 @@ impl<F: Float> Persist for TruncatedSvdModel<F> {
             .array("singular_values", &self.singular_values)
             .array("explained_variance", &self.explained_variance)
             .value("spec", &self.spec)?
-            .value("total_variance", &self.total_variance)?
+            .number("total_variance", self.total_variance)?
             .value("history", &self.history)
     }
 
@@ -129,7 +129,7 @@ impl<F: Float> Persist for TruncatedSvdModel<F> {
             components: record.read_table("components")?,
             singular_values: record.read_list("singular_values")?,
             explained_variance: record.read_list("explained_variance")?,
-            total_variance: record.read_value("total_variance")?,
+            total_variance: record.read_number("total_variance")?,
             history: record.read_value("history")?,
         };
         let (k, d) = model.components.dim();
