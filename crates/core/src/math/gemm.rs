@@ -313,6 +313,14 @@ unsafe fn multiply_tile<T: Float>(
     if rows.is_empty() || columns.is_empty() {
         return;
     }
+    if a.columns == 0 && !accumulate {
+        // a sum without terms; what it goes to may be new memory
+        for row in rows {
+            // SAFETY: the caller's promise.
+            unsafe { out.at(row, columns.start).start().write_bytes(0, columns.len()) };
+        }
+        return;
+    }
     let (a, b) = (a.rows(rows.clone()), b.columns(columns.clone()));
     let out = out.at(rows.start, columns.start);
     // SAFETY: `Mat` was checked against its memory when it was made; `out` is the caller's promise.
@@ -340,6 +348,8 @@ mod tests {
             }
             let transposed: Vec<f64> = (0..k * n).map(|i| b[i % k * n + i / k]).collect();
             for b in [Mat::new(&b, k, n), Mat::new(&transposed, n, k).t()] {
+                // what the next allocation may find: every value of a product is written
+                drop(vec![f64::NAN; m * n]);
                 let out = product(Mat::new(&a, m, k), b);
                 let worst = out.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
                 assert!(worst < 1e-11, "{m}x{k}x{n}: {worst}");
