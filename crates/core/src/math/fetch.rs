@@ -27,6 +27,12 @@ impl<'a, T: Copy> Ahead<'a, T> {
         Ahead { values, step: values.len().div_ceil(steps.max(1)) }
     }
 
+    /// Whether nothing is left to fetch.
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     #[inline(always)]
     pub(super) fn fetch(&mut self, steps: usize) {
         let (now, later) = self.values.split_at((steps * self.step).min(self.values.len()));

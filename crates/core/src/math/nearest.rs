@@ -150,8 +150,7 @@ macro_rules! kernel {
             ) {
                 let mut scores: [[S::$register; H]; R] = [std::array::from_fn(|h| offsets[h]); R];
                 let width = x[0].len();
-                if width <= STRETCH {
-                    ahead.fetch(1);
+                if ahead.is_empty() {
                     add::<S, R, H>(simd, x, packed, &mut scores);
                 } else {
                     for (start, packed) in (0..width).step_by(STRETCH).zip(packed.chunks(H * STRETCH)) {
