@@ -87,24 +87,6 @@ impl<'a, T> Mat<'a, T> {
     }
 }
 
-impl<T: Float> Mat<'_, T> {
-    /// Whether there is something to multiply: a product without terms is written here.
-    ///
-    /// # Panics
-    /// When the product with a matrix of so many columns has no room in `out`.
-    fn fits(&self, out: &mut [T], row_stride: usize, accumulate: bool, columns: usize) -> bool {
-        if self.rows * columns == 0 {
-            return false;
-        }
-        assert!((self.rows - 1) * row_stride + columns <= out.len(), "a product outside its memory");
-        assert!(self.rows == 1 || columns <= row_stride, "rows of a product overlap");
-        if self.columns == 0 && !accumulate {
-            out.chunks_mut(row_stride.max(1)).take(self.rows).for_each(|row| row[..columns].fill(T::zero()));
-        }
-        self.columns > 0
-    }
-}
-
 /// Where a product goes: a row-major window of a larger array.
 #[derive(Clone, Copy)]
 pub(super) struct Window<T> {
@@ -113,7 +95,14 @@ pub(super) struct Window<T> {
 }
 
 impl<T> Window<T> {
-    pub(super) fn new(out: &mut [T], row_stride: usize) -> Self {
+    /// A window of so many rows and columns.
+    ///
+    /// # Panics
+    /// When it has no room in `out`.
+    pub(super) fn new(out: &mut [T], row_stride: usize, rows: usize, columns: usize) -> Self {
+        let needed = if rows * columns == 0 { 0 } else { (rows - 1) * row_stride + columns };
+        assert!(needed <= out.len(), "a product outside its memory");
+        assert!(rows <= 1 || columns <= row_stride, "rows of a product overlap");
         Window { start: out.as_mut_ptr(), row_stride }
     }
 
@@ -154,10 +143,7 @@ unsafe impl<T: Send> Sync for Window<T> {}
 /// When the shapes do not fit each other or `out`: a mistake of the program, not of its data.
 pub fn multiply<T: Float>(out: &mut [T], row_stride: usize, accumulate: bool, a: Mat<'_, T>, b: Mat<'_, T>) {
     assert_eq!(a.columns, b.rows, "inner dimensions differ");
-    if !a.fits(out, row_stride, accumulate, b.columns) {
-        return;
-    }
-    let window = Window::new(out, row_stride);
+    let window = Window::new(out, row_stride, a.rows, b.columns);
     // SAFETY: the assertions keep every row of the product inside `out`, which is borrowed mutably.
     unsafe { multiply_tile(window, accumulate, a, b, 0..a.rows, 0..b.columns) };
 }
@@ -175,29 +161,24 @@ pub fn multiply_panels<T: Float>(
     ahead: &[T],
 ) {
     let (depth, columns) = b.dim();
-    multiply_packed(out, row_stride, accumulate, a, b.values(), depth, columns, ahead);
+    assert_eq!(a.columns, depth, "inner dimensions differ");
+    multiply_packed(out, row_stride, accumulate, a, b.values(), columns, ahead);
 }
 
-/// The same with panels in borrowed memory, of a matrix of `depth` rows and so many columns.
-#[allow(clippy::too_many_arguments, reason = "a product in its parts")]
+/// The same with panels in borrowed memory, of a matrix of so many columns.
 pub(crate) fn multiply_packed<T: Float>(
     out: &mut [T],
     row_stride: usize,
     accumulate: bool,
     a: Mat<'_, T>,
     panels: &[T],
-    depth: usize,
     columns: usize,
     ahead: &[T],
 ) {
-    assert_eq!(a.columns, depth, "inner dimensions differ");
-    assert!(panels.len() >= depth * columns.next_multiple_of(T::width()), "panels outside their memory");
-    if !a.fits(out, row_stride, accumulate, columns) {
-        return;
-    }
-    let out = Window::new(out, row_stride);
+    assert!(panels.len() >= a.columns * columns.next_multiple_of(T::width()), "panels outside their memory");
+    let out = Window::new(out, row_stride, a.rows, columns);
     // SAFETY: every row of the product is inside `out`, which is borrowed mutably; panels are as large as they must be.
-    unsafe { T::multiply(Product { out, accumulate, a, b: Right::Panels(panels, depth), columns, ahead }) };
+    unsafe { T::multiply(Product { out, accumulate, a, b: Right::Panels(panels), columns, ahead }) };
 }
 
 /// a·b with all threads: `[a.rows, b.columns]`, row-major.
@@ -310,17 +291,6 @@ unsafe fn multiply_tile<T: Float>(
     rows: Range<usize>,
     columns: Range<usize>,
 ) {
-    if rows.is_empty() || columns.is_empty() {
-        return;
-    }
-    if a.columns == 0 && !accumulate {
-        // a sum without terms; what it goes to may be new memory
-        for row in rows {
-            // SAFETY: the caller's promise.
-            unsafe { out.at(row, columns.start).start().write_bytes(0, columns.len()) };
-        }
-        return;
-    }
     let (a, b) = (a.rows(rows.clone()), b.columns(columns.clone()));
     let out = out.at(rows.start, columns.start);
     // SAFETY: `Mat` was checked against its memory when it was made; `out` is the caller's promise.

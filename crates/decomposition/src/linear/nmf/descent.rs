@@ -57,7 +57,7 @@ pub(super) fn codes_turn<F: Float>(
         .into_par_iter()
         .zip(w.par_chunks_mut(tiles.size() * k))
         .map(|(chunk, w)| {
-            let mut block = Block::default();
+            let (mut block, mut products) = (Block::default(), Vec::new());
             let (mut part, mut total) = (vec![F::zero(); k * (d + k)], vec![0.0; k * (d + k) + 1]);
             let mut added = 0;
             for rows in chunk.tiles() {
@@ -65,7 +65,8 @@ pub(super) fn codes_turn<F: Float>(
                 let tile = Mat::new(&x[rows.start * d..rows.end * d], m, d);
                 let w = &mut w[(rows.start - chunk.rows.start) * k..][..m * k];
                 block.load(w, k, m);
-                block.load_cross(tile, &components, &x[rows.end * d..(rows.end + m).min(chunk.rows.end) * d]);
+                let ahead = &x[rows.end * d..(rows.end + m).min(chunk.rows.end) * d];
+                cross_products(tile, &components, ahead, &mut products, &mut block.cross);
                 block.penalise(penalty.l1);
                 block.descend(&gram);
                 block.store(w);
@@ -177,10 +178,26 @@ pub(super) fn gram<F: Float>(h: &ArrayRef2<F>, l2: f64) -> Vec<F> {
     gram.iter().map(|&g| F::of(g)).collect()
 }
 
-/// Turns rows of k values into k rows.
-fn turn<F: Copy>(rows: &[F], k: usize, turned: &mut Vec<F>) {
-    turned.clear();
-    turned.extend((0..k).flat_map(|t| rows[t..].iter().step_by(k).copied()));
+/// Turns rows of k values, `[m, k]`, into `[k, m]` in the element type.
+pub(super) fn turn<V: Float, F: Float>(rows: &[V], k: usize, turned: &mut [F]) {
+    for (t, turned) in turned.chunks_exact_mut((rows.len() / k).max(1)).enumerate() {
+        turned.iter_mut().zip(rows[t..].iter().step_by(k)).for_each(|(out, v)| *out = F::of(v.f64()));
+    }
+}
+
+/// HXᵀ, `[k, m]`, from the products of m rows where they lie with the packed components, which go to `products` first; the
+/// values `ahead` are fetched meanwhile.
+pub(super) fn cross_products<F: Float>(
+    rows: Mat<'_, F>,
+    components: &Panels<F>,
+    ahead: &[F],
+    products: &mut Vec<F>,
+    cross: &mut [F],
+) {
+    let ((m, _), (_, k)) = (rows.dim(), components.dim());
+    products.resize(m * k, F::zero());
+    multiply_panels(products, k, false, rows, components, ahead);
+    turn(products, k, cross);
 }
 
 /// Keeps the values whose flag is set; flags are cycled over.
@@ -196,8 +213,6 @@ pub(super) struct Block<F> {
     pub(super) w: Vec<F>,
     /// `[k, m]`
     pub(super) cross: Vec<F>,
-    /// the same `[m, k]`
-    products: Vec<F>,
     gradient: Vec<F>,
     /// how far each problem was from its optimality conditions, summed over coordinates
     violation: Vec<F>,
@@ -207,18 +222,11 @@ pub(super) struct Block<F> {
 impl<F: Float> Block<F> {
     pub(super) fn load(&mut self, codes: &[F], k: usize, m: usize) {
         self.m = m;
+        self.w.resize(k * m, F::zero());
         turn(codes, k, &mut self.w);
         self.cross.resize(k * m, F::zero());
         self.violation.clear();
         self.violation.resize(m, F::zero());
-    }
-
-    /// HXᵀ, from the products of the rows where they lie with the packed components; the rows `ahead` are fetched meanwhile.
-    fn load_cross(&mut self, rows: Mat<'_, F>, components: &Panels<F>, ahead: &[F]) {
-        let (_, k) = components.dim();
-        self.products.resize(self.m * k, F::zero());
-        multiply_panels(&mut self.products, k, false, rows, components, ahead);
-        turn(&self.products, k, &mut self.cross);
     }
 
     pub(super) fn store(&self, codes: &mut [F]) {
@@ -262,7 +270,7 @@ impl<F: Float> pulp::WithSimd for Sweep<'_, F> {
     /// Plain loops, compiled for the instruction set at hand.
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        let Block { w, cross, gradient, violation, m, .. } = self.block;
+        let Block { w, cross, gradient, violation, m } = self.block;
         let m = *m;
         let k = w.len() / m.max(1);
         let gradient = &mut gradient[..m];

@@ -47,7 +47,7 @@ use sparse::SparseTable;
 use table::Table;
 use unsup_core::data::Sparse;
 use unsup_core::estimator::Fit;
-use unsup_core::math::{Mat, multiply};
+use unsup_core::math::{Mat, Panels};
 use unsup_core::observe::{Event, History, Observer, Stop};
 use unsup_core::{Error, Float, Result, Seed, validate};
 
@@ -238,12 +238,13 @@ impl Nmf {
             return multiplicative::codes(self.loss, x, h, penalty, self.tolerance, self.max_iterations);
         }
         let (k, d) = h.dim();
+        let components = Panels::pack(Mat::new(values(h), k, d).t());
         let blocks: Vec<Vec<F>> = values(x)
             .par_chunks(ROWS * d)
-            .map(|x| {
+            .map_init(Vec::new, |products, x| {
                 let m = x.len() / d;
-                descent::codes(m, h, penalty, self.tolerance, self.max_iterations, |products| {
-                    multiply(products, m, false, Mat::new(values(h), k, d), Mat::new(x, m, d).t());
+                descent::codes(m, h, penalty, self.tolerance, self.max_iterations, |cross| {
+                    descent::cross_products(Mat::new(x, m, d), &components, &[], products, cross);
                 })
             })
             .collect();

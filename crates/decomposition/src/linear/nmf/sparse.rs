@@ -4,7 +4,7 @@
 //! too, and sums of the factors. Both divergences are sums over what is stored, and over WH as a whole:
 //! ½‖WH‖² = ½⟨WᵀW, HHᵀ⟩ and ΣWH = Σₜ (Σᵢ wᵢₜ)(Σⱼ hₜⱼ).
 
-use super::descent::{self, Block, Pass, Penalty};
+use super::descent::{self, Block, Pass, Penalty, turn};
 use super::loss::Loss;
 use super::multiplicative::{Parts, step};
 use super::table::Table;
@@ -70,7 +70,7 @@ impl<F: Float> Table<F> for SparseTable<'_, F> {
                 let mut block = Block::default();
                 let m = w.len() / k;
                 block.load(w, k, m);
-                transpose_into(products, &mut block.cross, m);
+                turn(products, k, &mut block.cross);
                 block.penalise(penalty.l1);
                 block.descend(&gram);
                 block.store(w);
@@ -139,7 +139,7 @@ pub(super) fn descended<F: Float>(
         .par_chunks(ROWS * k)
         .map(|products| {
             let m = products.len() / k;
-            descent::codes(m, h, penalty, tolerance, iterations, |cross| transpose_into(products, cross, m))
+            descent::codes(m, h, penalty, tolerance, iterations, |cross| turn(products, k, cross))
         })
         .collect();
     Array2::from_shape_vec((x.dim().0, k), blocks.concat()).unwrap_or_default()
@@ -268,10 +268,4 @@ fn gram_of(a: &Array2<f64>) -> Array2<f64> {
         })
         .collect();
     Array2::from_shape_vec((k, k), sum_in_order(parts.iter().map(Vec::as_slice))).unwrap_or_default()
-}
-
-/// `[m, k]` as `[k, m]` in the element type.
-fn transpose_into<F: Float>(rows: &[f64], out: &mut [F], m: usize) {
-    let k = rows.len() / m;
-    out.iter_mut().enumerate().for_each(|(at, out)| *out = F::of(rows[at % m * k + at / m]));
 }

@@ -81,7 +81,7 @@ fn forward_tile<T: Element>(
                     let accumulate = further || (accumulate && !together);
                     if panel == wide {
                         let columns = &columns[image * of_image * depth..];
-                        multiply_packed(out, stride, accumulate, weight, columns, depth, of_image, &[]);
+                        multiply_packed(out, stride, accumulate, weight, columns, of_image, &[]);
                     } else {
                         multiply(out, stride, accumulate, weight, Mat::new(columns, depth, pixels));
                     }
@@ -131,7 +131,7 @@ fn input_gradient_tile<T: Element>(tile: &Tile<'_>, y: &[T], blocks: &[(Block, V
                 let taps = block.taps(g).len();
                 columns.resize(columns.len().max(taps * pixels), T::zero());
                 let weight = Mat::new(weight, taps, outputs);
-                multiply_packed(columns, pixels, false, weight, panels, outputs, pixels, &[]);
+                multiply_packed(columns, pixels, false, weight, panels, pixels, &[]);
                 col2im(tile, block, columns, x);
             }
         });
@@ -188,7 +188,7 @@ pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], y: &[T]) -> Vec
                 im2col(tile, block, x, pixels, columns);
                 let columns = Mat::new(columns, taps, pixels);
                 let mut add = |panels: &[T]| {
-                    multiply_packed(sum, outputs, true, columns, panels, pixels, outputs, &[]);
+                    multiply_packed(sum, outputs, true, columns, panels, outputs, &[]);
                 };
                 match shared.get(number) {
                     Some(panels) => add(panels),

@@ -140,7 +140,7 @@ pub(in crate::nn::ops::conv) fn forward<T: Element>(
                     if panel == tiles {
                         multiply(product, tiles, false, kernel, Mat::new(input, c, tiles));
                     } else {
-                        multiply_packed(product, tiles, false, kernel, input, c, tiles, &[]);
+                        multiply_packed(product, tiles, false, kernel, input, tiles, &[]);
                     }
                 }
                 Arch::new().dispatch(Outputs { g, tiling, block, products, bias, scratch, y });
