@@ -2,10 +2,9 @@
 //!
 //! faer splits work by the number of threads it is given, which would make the last bits of a
 //! result depend on it; so each decomposition runs on one thread. What is tall is first reduced,
-//! in parallel over fixed chunks, to something as small as its width ([`triangular_factor`]).
+//! in parallel over fixed chunks, to something as small as its width ([`triangular_factor`](super::triangular_factor)).
 
-use super::chunks::chunks;
-use crate::{Error, Float, Result};
+use crate::{Error, Result};
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::tridiag::tridiag_in_place;
@@ -13,9 +12,8 @@ use faer::linalg::householder::apply_block_householder_sequence_on_the_left_in_p
 use faer::linalg::qr::no_pivoting::factor::recommended_block_size;
 use faer::linalg::svd::ComputeSvdVectors;
 use faer::linalg::{cholesky::llt, evd, qr::no_pivoting as qr, svd as faer_svd};
-use faer::{Conj, Mat, MatRef, Par};
+use faer::{Conj, Mat, Par};
 use ndarray::{Array1, Array2, ArrayRef2};
-use rayon::prelude::*;
 
 /// The eigen-decomposition of a symmetric matrix.
 #[derive(Debug, Clone)]
@@ -110,28 +108,36 @@ pub fn leading_eigen(a: &ArrayRef2<f64>, count: usize) -> Result<Eigen> {
 /// # Errors
 /// [`Error::Numerical`] when the iteration fails (NaN).
 pub fn svd(a: &ArrayRef2<f64>) -> Result<Svd> {
+    let mut u = Mat::zeros(a.nrows(), a.nrows().min(a.ncols()));
+    let (s, vt) = singular(a, Some(&mut u))?;
+    Ok(Svd { u: Array2::from_shape_fn(u.shape(), |(i, j)| u[(i, j)]), s, vt })
+}
+
+/// The singular values of a, from the largest down, and its right singular vectors, one a row: the thin [`svd`] without u, at three
+/// quarters of its cost. a: `[n, d]`. Returns `[min(n, d)]` and `[min(n, d), d]`.
+///
+/// # Errors
+/// Those of [`svd`].
+pub fn right_singular(a: &ArrayRef2<f64>) -> Result<(Array1<f64>, Array2<f64>)> {
+    singular(a, None)
+}
+
+fn singular(a: &ArrayRef2<f64>, u: Option<&mut Mat<f64>>) -> Result<(Array1<f64>, Array2<f64>)> {
     let (n, d) = a.dim();
     let m = n.min(d);
-    let (mut u, mut s, mut v) = (Mat::zeros(n, m), Diag::<f64>::zeros(m), Mat::zeros(d, m));
-    let thin = ComputeSvdVectors::Thin;
+    let (mut s, mut v) = (Diag::<f64>::zeros(m), Mat::zeros(d, m));
+    let (left, right) =
+        (if u.is_some() { ComputeSvdVectors::Thin } else { ComputeSvdVectors::No }, ComputeSvdVectors::Thin);
     let mut memory =
-        MemBuffer::new(faer_svd::svd_scratch::<f64>(n, d, thin, thin, Par::Seq, Default::default()));
+        MemBuffer::new(faer_svd::svd_scratch::<f64>(n, d, left, right, Par::Seq, Default::default()));
     let stack = MemStack::new(&mut memory);
-    faer_svd::svd(
-        to_faer(a).as_ref(),
-        s.as_mut(),
-        Some(u.as_mut()),
-        Some(v.as_mut()),
-        Par::Seq,
-        stack,
-        Default::default(),
-    )
-    .map_err(|e| Error::Numerical { method: "singular value decomposition", problem: format!("{e:?}") })?;
-    Ok(Svd {
-        u: Array2::from_shape_fn((n, m), |(i, j)| u[(i, j)]),
-        s: Array1::from_shape_fn(m, |i| s[i]),
-        vt: Array2::from_shape_fn((m, d), |(i, j)| v[(j, i)]),
-    })
+    let u = u.map(|u| u.as_mut());
+    faer_svd::svd(to_faer(a).as_ref(), s.as_mut(), u, Some(v.as_mut()), Par::Seq, stack, Default::default())
+        .map_err(|e| Error::Numerical {
+            method: "singular value decomposition",
+            problem: format!("{e:?}"),
+        })?;
+    Ok((Array1::from_shape_fn(m, |i| s[i]), Array2::from_shape_fn((m, d), |(i, j)| v[(j, i)])))
 }
 
 /// The lower Cholesky factor l with l·lᵀ = a. a: `[d, d]`, symmetric positive definite.
@@ -190,46 +196,12 @@ pub fn orthonormal(a: &ArrayRef2<f64>) -> Array2<f64> {
     Array2::from_shape_fn((d, m), |(i, j)| q[(i, j)])
 }
 
-/// The triangular factor of a tall table, chunk by chunk (TSQR, Demmel et al. 2012): R with
-/// RᵀR = (x − shift)ᵀ(x − shift). Each chunk is stacked under the factor so far and factored again:
-/// backward stable as Householder QR is, in one pass over the rows, with no more memory than a few
-/// d × d matrices. Rows are widened to `f64` before the shift is taken off.
-/// x: `[n, d]`, shift: `[d]`. Returns `[min(n, d), d]`.
-pub fn triangular_factor<F: Float>(x: &ArrayRef2<F>, shift: &Array1<f64>) -> Array2<f64> {
-    let (n, d) = x.dim();
-    let groups = (n / (20 * d.max(1))).clamp(4, 32);
-    let parts: Vec<Mat<f64>> = chunks(n, groups)
-        .into_par_iter()
-        .map(|range| {
-            let mut r = Mat::<f64>::zeros(0, d);
-            // four times as many rows as columns keep the cost of refactoring R at a quarter
-            let step = (4 * d).max(512);
-            for start in range.clone().step_by(step) {
-                let rows = step.min(range.end - start);
-                r = stack_and_factor(&r, rows, |i, j| x[[start + i, j]].f64() - shift[j]);
-            }
-            r
-        })
-        .collect();
-    let empty = Mat::<f64>::zeros(0, d);
-    let r = parts.iter().fold(empty, |r, part| stack_and_factor(&r, part.nrows(), |i, j| part[(i, j)]));
-    Array2::from_shape_fn((r.nrows(), d), |(i, j)| r[(i, j)])
-}
-
-fn stack_and_factor(above: &Mat<f64>, rows: usize, below: impl Fn(usize, usize) -> f64) -> Mat<f64> {
-    let (top, d) = above.shape();
-    let mut stacked =
-        Mat::from_fn(top + rows, d, |i, j| if i < top { above[(i, j)] } else { below(i - top, j) });
-    householder(&mut stacked);
-    let stacked: MatRef<'_, f64> = stacked.as_ref();
-    Mat::from_fn((top + rows).min(d), d, |i, j| if i <= j { stacked[(i, j)] } else { 0.0 })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Seed;
     use approx::assert_abs_diff_eq;
+    use ndarray::Axis;
     use proptest::prelude::*;
 
     fn table(seed: u64, n: usize, d: usize) -> Array2<f64> {
@@ -257,8 +229,10 @@ mod tests {
             prop_assert_eq!(leading.values, values.slice(ndarray::s![..count]).to_owned());
             assert_abs_diff_eq!(leading.vectors, vectors.slice(ndarray::s![..count, ..]).to_owned(), epsilon = 1e-13);
 
-            let r = triangular_factor(&a, &Array1::zeros(d));
-            assert_abs_diff_eq!(r.t().dot(&r), gram, epsilon = 1e-11);
+            let (without, right) = right_singular(&a)?;
+            assert_abs_diff_eq!(without, s, epsilon = 1e-12);
+            assert_abs_diff_eq!((&right * &right.dot(&vt.t()).diag().insert_axis(Axis(1))), vt, epsilon = 1e-9);
+
             let l = cholesky(&(&gram + &Array2::<f64>::eye(d)))?;
             assert_abs_diff_eq!(l.dot(&l.t()), gram + Array2::<f64>::eye(d), epsilon = 1e-11);
             if m == d {
@@ -267,17 +241,6 @@ mod tests {
                 assert_abs_diff_eq!(q.dot(&q.t().dot(&a)), a, epsilon = 1e-12);
             }
         }
-    }
-
-    #[test]
-    fn a_tall_factor_has_the_same_bits_on_any_number_of_threads() {
-        let x = table(4, 5000, 12);
-        let on = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            pool.map(|p| p.install(|| triangular_factor(&x, &Array1::zeros(12)))).unwrap_or_default()
-        };
-        assert_eq!(on(1), on(2));
-        assert_abs_diff_eq!(on(1).t().dot(&on(1)), x.t().dot(&x), epsilon = 1e-9);
     }
 
     #[test]

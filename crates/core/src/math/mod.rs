@@ -20,12 +20,11 @@ mod nearest;
 mod parallel;
 mod products;
 mod scores;
+mod tall;
 
 pub use candidates::{Candidates, Nearest};
 pub use chunks::{ROW_TILE, chunks, sum_in_order, tile_rows};
-pub use decompose::{
-    Eigen, Svd, cholesky, leading_eigen, orthonormal, svd, symmetric_eigen, triangular_factor,
-};
+pub use decompose::{Eigen, Svd, cholesky, leading_eigen, orthonormal, right_singular, svd, symmetric_eigen};
 pub use distance::squared_distance;
 pub use elementary::Elementary;
 pub use gemm::{Mat, multiply, multiply_panels};
@@ -34,3 +33,4 @@ pub use lbfgs::{Minimum, lbfgs};
 pub use moments::{Moments, Scatter, column_means};
 pub use parallel::in_pool;
 pub use products::{centred_rows, centred_tile, checked_product, following, product, transposed_product};
+pub use tall::triangular_factor;

@@ -1,9 +1,25 @@
 //! The leading singular values and right singular vectors of a table, without its covariance.
 
-use ndarray::{Array1, Array2, s};
+use ndarray::{Array1, Array2, ArrayRef2, s};
 use rayon::prelude::*;
-use unsup_core::Result;
 use unsup_core::math::{self, Mat, ROW_TILE, Svd};
+use unsup_core::{Float, Result};
+
+/// Rows widened and centred exactly. In f32 the rounded mean differs from the mean; the difference would be a rank-one term that
+/// belongs to no direction of the data.
+pub(super) fn centred<F: Float>(x: &ArrayRef2<F>, means: &Array1<f64>) -> Array2<f64> {
+    Array2::from_shape_fn(x.dim(), |(i, j)| x[[i, j]].f64() - means[j])
+}
+
+/// All min(n, d) singular values and right vectors of the centred rows: of their triangular factor where there are more rows than
+/// columns, since R of X_c = QR has the same.
+pub(super) fn of_centred<F: Float>(
+    x: &ArrayRef2<F>,
+    means: &Array1<f64>,
+) -> Result<(Array1<f64>, Array2<f64>)> {
+    let (n, d) = x.dim();
+    math::right_singular(&if n > d { math::triangular_factor(x, means) } else { centred(x, means) })
+}
 
 /// The `count` largest singular values, and an orthonormal direction for each whatever the rank. a: `[n, d]`. Returns `[count]` and
 /// `[count, d]`, fewer when min(n, d) is.
@@ -14,7 +30,7 @@ use unsup_core::math::{self, Mat, ROW_TILE, Svd};
 pub(super) fn leading(a: &Array2<f64>, count: usize) -> Result<(Array1<f64>, Array2<f64>)> {
     let (n, d) = a.dim();
     if n > d {
-        let Svd { s, vt, .. } = math::svd(&math::triangular_factor(a, &Array1::zeros(d)))?;
+        let (s, vt) = math::right_singular(&math::triangular_factor(a, &Array1::zeros(d)))?;
         let count = count.min(d);
         return Ok((s.slice(s![..count]).to_owned(), vt.slice(s![..count, ..]).to_owned()));
     }

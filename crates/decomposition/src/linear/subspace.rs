@@ -109,7 +109,7 @@ pub(crate) fn leading_svd(
     })?;
     let codes = x.times(&basis);
     let factor = math::triangular_factor(&codes, &Array1::zeros(width));
-    let Svd { s, vt, .. } = math::svd(&factor)?;
+    let (s, vt) = math::right_singular(&factor)?;
     let (s, vt) = (s.slice(s![..k]).to_owned(), vt.slice(s![..k, ..]).to_owned());
     let mut u = math::product(&codes, &vec![0.0; width], &vt.t().to_owned());
     for (mut column, &s) in u.axis_iter_mut(Axis(1)).zip(&s) {

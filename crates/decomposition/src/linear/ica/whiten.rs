@@ -1,8 +1,9 @@
 //! Whitening by principal components: coordinates of mean 0 and covariance I.
 
 use super::METHOD;
+use crate::linear::singular;
 use ndarray::{Array1, Array2, ArrayRef2, Axis, s};
-use unsup_core::math::{self, Eigen, Moments, Scatter, Svd};
+use unsup_core::math::{self, Eigen, Moments, Scatter};
 use unsup_core::{Error, Float, Result};
 
 /// z = diag(1/σ)·V·(x − mean).
@@ -86,14 +87,8 @@ fn by_covariance<F: Float>(x: &ArrayRef2<F>) -> Result<Option<Spectrum>> {
 
 /// By the SVD of the rows, or of their triangular factor, which keeps the digits of every direction.
 fn by_rows<F: Float>(x: &ArrayRef2<F>) -> Result<Spectrum> {
-    let (n, d) = x.dim();
     let mean = Moments::of(x, "x")?.means;
-    let design = if n > d {
-        math::triangular_factor(x, &mean)
-    } else {
-        Array2::from_shape_fn((n, d), |(i, j)| x[[i, j]].f64() - mean[j])
-    };
-    let Svd { s, vt, .. } = math::svd(&design)?;
+    let (s, vt) = singular::of_centred(x, &mean)?;
     Ok((mean, s, vt))
 }
 

@@ -4,7 +4,7 @@ use crate::linear::singular;
 use crate::linear::subspace::{Shifted, iterate};
 use ndarray::{Array1, Array2, ArrayRef2, s};
 use std::ops::ControlFlow;
-use unsup_core::math::{self, Eigen, Scatter, Svd};
+use unsup_core::math::{self, Eigen, Scatter};
 use unsup_core::observe::{Event, Observer, Stop};
 use unsup_core::{Float, Result, Seed};
 
@@ -40,7 +40,7 @@ pub(in crate::linear) fn covariance(scatter: &Scatter, count: usize, precision: 
 /// Eigenvectors of the n × n matrix X_c X_cᵀ, mapped back.
 pub(super) fn gram<F: Float>(x: &ArrayRef2<F>, means: &Array1<f64>, count: usize) -> Result<Spectrum> {
     let n = x.nrows();
-    let (s, directions) = singular::leading(&centred(x, means), count)?;
+    let (s, directions) = singular::leading(&singular::centred(x, means), count)?;
     Ok(Spectrum {
         variances: s.mapv(|v| v * v / (n as f64 - 1.0)),
         directions,
@@ -48,18 +48,10 @@ pub(super) fn gram<F: Float>(x: &ArrayRef2<F>, means: &Array1<f64>, count: usize
     })
 }
 
-/// Rows widened and centred exactly. In f32 the rounded mean differs from the mean; the difference would be a rank-one term that
-/// belongs to no direction of the data.
-fn centred<F: Float>(x: &ArrayRef2<F>, means: &Array1<f64>) -> Array2<f64> {
-    Array2::from_shape_fn(x.dim(), |(i, j)| x[[i, j]].f64() - means[j])
-}
-
-/// Singular value decomposition of X_c: of its triangular factor when there are more rows than
-/// columns, since R of X_c = QR has the same singular values and right vectors.
+/// Singular value decomposition of X_c.
 pub(super) fn svd_of_design<F: Float>(x: &ArrayRef2<F>, means: &Array1<f64>) -> Result<Spectrum> {
     let (n, d) = x.dim();
-    let design = if n > d { math::triangular_factor(x, means) } else { centred(x, means) };
-    let Svd { s, vt, .. } = math::svd(&design)?;
+    let (s, vt) = singular::of_centred(x, means)?;
     Ok(Spectrum {
         variances: s.mapv(|v| v * v / (n as f64 - 1.0)),
         directions: vt,
@@ -117,7 +109,7 @@ pub(super) fn randomized<F: Float>(
     let _ = observer.observe(&Event::Finished { task: TASK, stop });
     let codes = math::product(x, &table.shift, &basis.mapv(F::of));
     let code_means = math::column_means(&codes);
-    let Svd { s, vt, .. } = math::svd(&math::triangular_factor(&codes, &code_means))?;
+    let (s, vt) = math::right_singular(&math::triangular_factor(&codes, &code_means))?;
     Ok(Spectrum {
         variances: s.mapv(|v| v * v / degrees),
         directions: vt.dot(&basis.t()),

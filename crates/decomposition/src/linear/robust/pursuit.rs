@@ -27,7 +27,7 @@ fn thin_svd(x: &Array2<f64>) -> Result<Svd> {
         return Ok(Svd { u: vt.reversed_axes(), s, vt: u.reversed_axes() });
     }
     let factor = math::triangular_factor(x, &Array1::zeros(d));
-    let Svd { s, vt, .. } = math::svd(&factor)?;
+    let (s, vt) = math::right_singular(&factor)?;
     let codes = math::product(x, &vec![0.0; d], &vt.t().as_standard_layout().into_owned());
     let inverse = s.mapv(|s| if s > 0.0 { 1.0 / s } else { 0.0 });
     Ok(Svd { u: codes * &inverse, s, vt })
