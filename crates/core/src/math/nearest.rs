@@ -85,7 +85,8 @@ macro_rules! kernel {
             seconds: [S::$register; R],
         }
 
-        /// Adds to the scores what some coordinates contribute.
+        /// Adds to the scores what some coordinates contribute: two at a time, since the loop's own instructions count where rows
+        /// are short.
         #[inline(always)]
         fn add<S: Simd, const R: usize, const H: usize>(
             simd: S,
@@ -94,15 +95,36 @@ macro_rules! kernel {
             scores: &mut [[S::$register; H]; R],
         ) {
             let mut sums = *scores;
-            for (j, c) in packed.chunks_exact(H).enumerate().take(x[0].len()) {
-                for r in 0..R {
-                    let value = simd.$splat(x[r][j]);
-                    for h in 0..H {
-                        sums[r][h] = simd.$fma(value, c[h], sums[r][h]);
-                    }
+            let pairs = x[0].len() / 2;
+            // of one length, which the compiler sees
+            let x_pairs: [&[[$float; 2]]; R] = std::array::from_fn(|r| &x[r].as_chunks::<2>().0[..pairs]);
+            let (packed_pairs, odd) = packed.split_at(pairs * 2 * H);
+            for (j, c) in (0..pairs).zip(packed_pairs.chunks_exact(2 * H)) {
+                for second in 0..2 {
+                    let x = x_pairs.map(|x| x[j][second]);
+                    coordinate::<S, R, H>(simd, x, &c[second * H..], &mut sums);
                 }
             }
+            if x[0].len() % 2 == 1 {
+                coordinate::<S, R, H>(simd, x.map(|x| x[2 * pairs]), odd, &mut sums);
+            }
             *scores = sums;
+        }
+
+        /// Adds what one coordinate contributes.
+        #[inline(always)]
+        fn coordinate<S: Simd, const R: usize, const H: usize>(
+            simd: S,
+            x: [$float; R],
+            c: &[S::$register],
+            sums: &mut [[S::$register; H]; R],
+        ) {
+            for r in 0..R {
+                let value = simd.$splat(x[r]);
+                for h in 0..H {
+                    sums[r][h] = simd.$fma(value, c[h], sums[r][h]);
+                }
+            }
         }
 
         impl<S: Simd, const R: usize, const SECOND: bool> Best<S, R, SECOND> {
