@@ -20,6 +20,7 @@ mod nearest;
 mod parallel;
 mod products;
 mod scores;
+mod turn;
 
 pub use candidates::{Candidates, Nearest};
 pub use chunks::{ROW_TILE, chunks, sum_in_order, tile_rows};
