@@ -194,7 +194,7 @@ pub(crate) fn multiply_packed<T: Float>(
     let out = Window::new(out, row_stride, a.rows, columns);
     // SAFETY: every row of the product is inside `out`, which is borrowed mutably; panels are as large as they must be.
     unsafe {
-        T::multiply(Product { out, accumulate, a, b: Right::Panels(panels), columns, copy: false, ahead })
+        T::multiply(Product { out, accumulate, a, b: Right::Panels(panels), columns, copy: false, ahead });
     };
 }
 
