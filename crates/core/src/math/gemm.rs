@@ -46,6 +46,11 @@ impl<'a, T> Mat<'a, T> {
         self.values.as_ptr()
     }
 
+    /// The values of a single column, where they lie side by side.
+    pub(super) fn run(&self) -> &'a [T] {
+        &self.values[..self.rows]
+    }
+
     pub(super) fn row_stride(&self) -> usize {
         self.row_stride
     }
@@ -145,7 +150,17 @@ pub fn multiply<T: Float>(out: &mut [T], row_stride: usize, accumulate: bool, a:
     assert_eq!(a.columns, b.rows, "inner dimensions differ");
     let window = Window::new(out, row_stride, a.rows, b.columns);
     // SAFETY: the assertions keep every row of the product inside `out`, which is borrowed mutably.
-    unsafe { multiply_tile(window, accumulate, a, b, 0..a.rows, 0..b.columns) };
+    unsafe {
+        T::multiply(Product {
+            out: window,
+            accumulate,
+            a,
+            b: Right::Mat(b),
+            columns: b.columns,
+            copy: false,
+            ahead: &[],
+        });
+    }
 }
 
 /// The same with a right side that has been packed. What will be read next, `ahead`, is fetched into the cache meanwhile.
@@ -178,7 +193,9 @@ pub(crate) fn multiply_packed<T: Float>(
     assert!(panels.len() >= a.columns * columns.next_multiple_of(T::width()), "panels outside their memory");
     let out = Window::new(out, row_stride, a.rows, columns);
     // SAFETY: every row of the product is inside `out`, which is borrowed mutably; panels are as large as they must be.
-    unsafe { T::multiply(Product { out, accumulate, a, b: Right::Panels(panels), columns, ahead }) };
+    unsafe {
+        T::multiply(Product { out, accumulate, a, b: Right::Panels(panels), columns, copy: false, ahead });
+    };
 }
 
 /// a·b with all threads: `[a.rows, b.columns]`, row-major.
@@ -196,18 +213,14 @@ pub(crate) fn product_plus<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>, bias: Option<
     let len = a.rows * b.columns;
     let mut out: Vec<T> = Vec::with_capacity(len);
     let window = Window { start: out.as_mut_ptr(), row_stride: b.columns };
-    // kernels take columns of b by vectors; where they lie apart (x·Wᵀ), rows of a, fewer to bring in order, take their place
-    let turned = b.row_stride == 1 && b.column_stride > 1 && a.rows >= 32;
-    let (units, most) = if turned { ([64, 6], [64, 256]) } else { ([6, 64], [256, 128]) };
     // one part where a second thread would cost more than it brings, otherwise an even number for two to share
-    let most = if len * a.columns <= SMALL { [usize::MAX; 2] } else { most };
-    let (rows, columns) = (Cut::new(a.rows, units[0], most[0]), Cut::new(b.columns, units[1], most[1]));
+    let most = if len * a.columns <= SMALL { [usize::MAX; 2] } else { [256, 128] };
+    let (rows, columns) = (Cut::new(a.rows, 6, most[0]), Cut::new(b.columns, 64, most[1]));
     let tile = |tile: usize| {
         let (rows, columns) = (rows.part(tile % rows.parts), columns.part(tile / rows.parts));
         // SAFETY: tiles are disjoint and inside the room of `out`; what is read of it has been written before.
         unsafe {
             match bias {
-                _ if turned => turned_tile(window, a, b, bias, rows, columns),
                 Some(bias) => {
                     window.fill_rows(rows.clone(), columns.start, &bias[columns.clone()]);
                     multiply_tile(window, true, a, b, rows, columns);
@@ -223,39 +236,6 @@ pub(crate) fn product_plus<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>, bias: Option<
     // SAFETY: the tiles cover every value.
     unsafe { out.set_len(len) };
     out
-}
-
-/// bᵀ·aᵀ, turned while it is in the cache.
-///
-/// # Safety
-/// As [`multiply_tile`].
-unsafe fn turned_tile<T: Float>(
-    out: Window<T>,
-    a: Mat<'_, T>,
-    b: Mat<'_, T>,
-    bias: Option<&[T]>,
-    rows: Range<usize>,
-    columns: Range<usize>,
-) {
-    let mut turned: Vec<T> = Vec::with_capacity(rows.len() * columns.len());
-    let window = Window { start: turned.as_mut_ptr(), row_stride: rows.len() };
-    // SAFETY: the window is the room of `turned`, all of which is written.
-    unsafe {
-        let (left, right) = (b.columns(columns.clone()).t(), a.rows(rows.clone()).t());
-        multiply_tile(window, false, left, right, 0..columns.len(), 0..rows.len());
-        turned.set_len(rows.len() * columns.len());
-    }
-    const COLUMNS: usize = 16;
-    for (block, turned) in turned.chunks(COLUMNS * rows.len().max(1)).enumerate() {
-        let first = columns.start + block * COLUMNS;
-        for (i, row) in rows.clone().enumerate() {
-            for (j, values) in turned.chunks_exact(rows.len()).enumerate() {
-                let plus = bias.map_or(T::zero(), |bias| bias[first + j]);
-                // SAFETY: the caller's promise.
-                unsafe { out.start.add(row * out.row_stride + first + j).write(values[i] + plus) };
-            }
-        }
-    }
 }
 
 /// A range cut into parts of nearly one size.
@@ -295,7 +275,15 @@ unsafe fn multiply_tile<T: Float>(
     let out = out.at(rows.start, columns.start);
     // SAFETY: `Mat` was checked against its memory when it was made; `out` is the caller's promise.
     unsafe {
-        T::multiply(Product { out, accumulate, a, b: Right::Mat(b), columns: columns.len(), ahead: &[] });
+        T::multiply(Product {
+            out,
+            accumulate,
+            a,
+            b: Right::Mat(b),
+            columns: columns.len(),
+            copy: true,
+            ahead: &[],
+        });
     }
 }
 
@@ -316,17 +304,42 @@ mod tests {
                     expected[i * n + j] = (0..k).map(|l| a[i * k + l] * b[l * n + j]).sum();
                 }
             }
-            let transposed: Vec<f64> = (0..k * n).map(|i| b[i % k * n + i / k]).collect();
-            for b in [Mat::new(&b, k, n), Mat::new(&transposed, n, k).t()] {
+            let turn = |x: &[f64], rows: usize, columns: usize| -> Vec<f64> {
+                (0..rows * columns).map(|i| x[i % rows * columns + i / rows]).collect()
+            };
+            let (turned_a, turned_b) = (turn(&a, m, k), turn(&b, k, n));
+            let left = [Mat::new(&a, m, k), Mat::new(&turned_a, k, m).t()];
+            let right = [Mat::new(&b, k, n), Mat::new(&turned_b, n, k).t()];
+            for (a, b) in left.into_iter().flat_map(|a| right.map(|b| (a, b))) {
                 // what the next allocation may find: every value of a product is written
                 drop(vec![f64::NAN; m * n]);
-                let out = product(Mat::new(&a, m, k), b);
+                let out = product(a, b);
                 let worst = out.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
                 assert!(worst < 1e-11, "{m}x{k}x{n}: {worst}");
                 let bias: Vec<f64> = (0..n).map(|j| j as f64).collect();
-                let out = product_plus(Mat::new(&a, m, k), b, Some(&bias));
+                let out = product_plus(a, b, Some(&bias));
                 for (i, out) in out.iter().enumerate() {
                     assert!((out - expected[i] - bias[i % n]).abs() < 1e-10, "{m}x{k}x{n} plus {}", i % n);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_bits_of_an_element_depend_neither_on_its_place_nor_on_the_threads() {
+        let (m, k, n) = (512, 300, 150);
+        let draw = |name, len| -> Vec<f32> {
+            Seed::new(1).named(name).normals(len).into_iter().map(|v| v as f32).collect()
+        };
+        let (a, b) = (draw("a", m * k), draw("b", k * n));
+        for a in [Mat::new(&a, m, k), Mat::new(&a, k, m).t()] {
+            for b in [Mat::new(&b, k, n), Mat::new(&b, n, k).t()] {
+                let whole = product(a, b);
+                let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+                assert!(alone.is_ok_and(|pool| pool.install(|| product(a, b)) == whole));
+                for (i, j) in [(0, 0), (7, 149), (255, 64), (300, 131), (511, 17)] {
+                    let one = product(a.rows(i..i + 1), b.columns(j..j + 1));
+                    assert_eq!(one[0].to_bits(), whole[i * n + j].to_bits(), "{i}, {j}");
                 }
             }
         }

@@ -7,11 +7,12 @@
 //! first-level cache while all rows of the left matrix pass by. Panels can be packed once for many products ([`Panels`]).
 //!
 //! Each element is a chain of fused multiply-adds over 256 rows of the panel in their order (fewer where the left matrix lies far
-//! apart), and the sum of these: its bits depend neither on its place in the product nor on the instruction set.
+//! apart and is not copied), and the sum of these: its bits depend neither on its place in the product nor on the instruction set.
 
 use super::distances;
 use super::fetch::Ahead;
 use super::gemm::{Mat, Window};
+use super::turn;
 use crate::Float;
 use pulp::{Arch, Simd, WithSimd};
 use std::mem::MaybeUninit;
@@ -52,6 +53,8 @@ pub(super) struct Product<'a, T> {
     pub(super) a: Mat<'a, T>,
     pub(super) b: Right<'a, T>,
     pub(super) columns: usize,
+    /// Whether a turned left matrix may be copied first: it pays where there are several panels of columns.
+    pub(super) copy: bool,
     /// What will be read next: fetched into the cache on the way.
     pub(super) ahead: &'a [T],
 }
@@ -90,7 +93,7 @@ impl<T: Float> Panels<T> {
 }
 
 macro_rules! kernel {
-    ($float:ident, $register:ident, $lanes:ident, $splat:ident, $fma:ident, $add:ident) => {
+    ($float:ident, $register:ident, $lanes:ident, $splat:ident, $fma:ident, $add:ident, $turn:ident) => {
         use super::*;
 
         const LARGEST: usize = ROOM / size_of::<$float>();
@@ -114,6 +117,35 @@ macro_rules! kernel {
             }
         }
 
+        /// Packs columns whose values lie side by side, four of each of four columns at a time. Returns how many columns, and
+        /// how many rows of them, are packed.
+        ///
+        /// # Safety
+        /// As [`pack_panel`].
+        #[inline(always)]
+        unsafe fn pack_fours(b: Mat<'_, $float>, wide: usize, panel: *mut $float) -> (usize, usize) {
+            type Four = [$float; 4];
+            let (rows, columns) = b.dim();
+            if b.row_stride() != 1 || wide % 4 != 0 {
+                return (0, 0);
+            }
+            let (rows, columns, apart) = (rows / 4 * 4, columns / 4 * 4, b.column_stride());
+            for column in (0..columns).step_by(4) {
+                for row in (0..rows).step_by(4) {
+                    let from = b.start().wrapping_add(row + column * apart);
+                    // SAFETY: b was checked against its memory when it was made; the room is the caller's promise.
+                    unsafe {
+                        let lines: [Four; 4] =
+                            std::array::from_fn(|c| from.add(c * apart).cast::<Four>().read_unaligned());
+                        for (r, values) in turn::$turn(lines).into_iter().enumerate() {
+                            panel.add((row + r) * wide + column).cast::<Four>().write_unaligned(values);
+                        }
+                    }
+                }
+            }
+            (columns, rows)
+        }
+
         /// # Safety
         /// `panel` must have room for the rows of b, a panel's width each.
         #[inline(always)]
@@ -131,8 +163,9 @@ macro_rules! kernel {
                     }
                     return;
                 }
+                let (fours, deep) = pack_fours(b, wide, panel);
                 for column in 0..wide {
-                    for row in 0..rows {
+                    for row in if column < fours { deep } else { 0 }..rows {
                         let value = if column < columns {
                             *b.start().add(row * b.row_stride() + column * b.column_stride())
                         } else {
@@ -151,13 +184,15 @@ macro_rules! kernel {
             fn with_simd<S: Simd>(self, simd: S) {
                 let (wide, (rows, depth)) = (2 * S::$lanes, self.a.dim());
                 let mut room = MaybeUninit::<[$float; LARGEST]>::uninit();
-                let block = depth_of_block(self.a);
+                let far = self.copy && self.a.row_stride() == 1 && are_far(self.a);
+                let block = if far { DEPTH } else { depth_of_block(self.a) };
                 let calls = depth.div_ceil(block) * self.columns.div_ceil(wide) * rows.div_ceil(6);
                 let mut ahead = Ahead::new(self.ahead, calls);
                 // a sum without terms is written too: what it goes to may be new memory
                 for first in (0..depth.max(1)).step_by(block) {
                     let range = first..depth.min(first + block);
-                    let a = self.a.columns(range.clone());
+                    let (a, mut near) = (self.a.columns(range.clone()), Vec::new());
+                    let a = if far { drawn_near(a, &mut near) } else { a };
                     for column in (0..self.columns).step_by(wide) {
                         let columns = wide.min(self.columns - column);
                         let (b, b_stride) = match self.b {
@@ -318,14 +353,34 @@ macro_rules! kernel {
 /// the processor keeps the places of.
 fn depth_of_block<T>(a: Mat<'_, T>) -> usize {
     let apart = a.column_stride() * size_of::<T>();
-    if apart < 256 { DEPTH } else { (192 * 1024 / apart / 32 * 32).clamp(64, DEPTH) }
+    if are_far(a) { (192 * 1024 / apart / 32 * 32).clamp(64, DEPTH) } else { DEPTH }
+}
+
+/// Whether the columns of a left matrix lie in lines far from each other.
+fn are_far<T>(a: Mat<'_, T>) -> bool {
+    a.column_stride() * size_of::<T>() >= 256
+}
+
+/// A turned left matrix with its columns nearer to each other: where they lie a power of two apart, their lines compete for a
+/// few places of the cache; where they lie far apart, each is on a page of its own.
+fn drawn_near<'a, T: Copy + Default>(a: Mat<'_, T>, room: &'a mut Vec<T>) -> Mat<'a, T> {
+    let (rows, depth) = a.dim();
+    let line = 64 / size_of::<T>();
+    // an odd number of lines
+    let distance = (rows.div_ceil(line) | 1) * line;
+    room.reserve(depth * distance);
+    for column in 0..depth {
+        room.extend_from_slice(a.columns(column..column + 1).run());
+        room.resize((column + 1) * distance, T::default());
+    }
+    Mat::strided(room, depth, rows, distance).t()
 }
 
 mod single {
-    kernel!(f32, f32s, F32_LANES, splat_f32s, mul_add_f32s, add_f32s);
+    kernel!(f32, f32s, F32_LANES, splat_f32s, mul_add_f32s, add_f32s, single);
 }
 mod double {
-    kernel!(f64, f64s, F64_LANES, splat_f64s, mul_add_f64s, add_f64s);
+    kernel!(f64, f64s, F64_LANES, splat_f64s, mul_add_f64s, add_f64s, double);
 }
 
 macro_rules! kernels {
@@ -434,6 +489,7 @@ mod tests {
             a,
             b: Right::Mat(b),
             columns: n,
+            copy: false,
             ahead: &[],
         });
         assert!(wide.iter().zip(&scalar).all(|(w, s)| w.to_bits() == s.to_bits()));

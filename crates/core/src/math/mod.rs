@@ -21,6 +21,7 @@ mod parallel;
 mod products;
 mod scores;
 mod tall;
+mod turn;
 
 pub use candidates::{Candidates, Nearest};
 pub use chunks::{ROW_TILE, chunks, sum_in_order, tile_rows};

@@ -201,11 +201,13 @@ impl<T: Element, R: Rule<N>, const N: usize> WithSimd for Stretch<'_, T, R, N> {
         let (p, g) = (&mut self.p[..n], &self.g[..n]);
         let mut state = self.state.map(|values| &mut values[..n]);
         for i in 0..n {
-            let values = state.each_mut().map(|values| &mut values[i]);
-            self.rule.apply(&mut p[i], values, g[i]);
-            // where no gradient comes any more, averages fade into numbers that processors are slow with
-            for values in &mut state {
-                values[i] = if values[i].abs() < T::min_positive_value() { T::zero() } else { values[i] };
+            let (mut parameter, mut values) = (p[i], state.each_ref().map(|values| values[i]));
+            self.rule.apply(&mut parameter, values.each_mut(), g[i]);
+            p[i] = parameter;
+            // where no gradient comes any more, averages fade into numbers that processors are slow with; each is stored once,
+            // because a second store of only the faded ones is compiled to a masked one, which takes many cycles
+            for (state, value) in state.iter_mut().zip(values) {
+                state[i] = if value.abs() < T::min_positive_value() { T::zero() } else { value };
             }
         }
     }
