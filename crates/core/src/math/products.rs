@@ -65,14 +65,15 @@ impl<F: Float, I: Iterator<Item = usize>> pulp::WithSimd for Centre<'_, F, I> {
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
         let Centre { x, rows, shift, stride, tile } = self;
-        let d = shift.len();
-        for (row, out) in rows.zip(tile.chunks_exact_mut(stride.max(1))) {
-            let subtract = |((out, &v), &m): ((&mut F, &F), &F)| *out = v - m;
-            match x.as_slice() {
-                Some(values) => {
-                    out.iter_mut().zip(&values[row * d..(row + 1) * d]).zip(shift).for_each(subtract);
-                }
-                None => out.iter_mut().zip(x.row(row)).zip(shift).for_each(subtract),
+        let (d, out) = (shift.len(), tile.chunks_exact_mut(stride.max(1)));
+        let subtract = |((out, &v), &m): ((&mut F, &F), &F)| *out = v - m;
+        if let Some(values) = x.as_slice() {
+            for (row, out) in rows.zip(out) {
+                out.iter_mut().zip(&values[row * d..][..d]).zip(shift).for_each(subtract);
+            }
+        } else {
+            for (row, out) in rows.zip(out) {
+                out.iter_mut().zip(x.row(row)).zip(shift).for_each(subtract);
             }
         }
     }

@@ -87,7 +87,7 @@ fn svd<F: Float>(x: &dyn Table<F>, k: usize, seed: Seed) -> Result<(Array2<f64>,
     /// Below this a value counts as zero, as in scikit-learn.
     const ZERO: f64 = 1e-6;
     /// A start needs no more digits than this of what its vectors capture.
-    const ENOUGH: f64 = 1e-4;
+    const ENOUGH: f64 = 1e-3;
     let mut before = 0.0;
     let enough = |_, captured: f64| {
         let grown = captured - std::mem::replace(&mut before, captured);
