@@ -21,6 +21,19 @@ pub fn chunks(n: usize, count: usize) -> Vec<Range<usize>> {
     (0..n).step_by(size).map(|start| start..(start + size).min(n)).collect()
 }
 
+/// How many chunks of n rows may each have d × d sums of their own: as many as fit a tenth of the memory of the rows in `f32`, and
+/// four at least.
+pub(super) fn square_groups(n: usize, d: usize) -> usize {
+    (n / (20 * d.max(1))).clamp(4, 32)
+}
+
+/// How far apart rows of d values lie when columns of them are read: an odd number of cache lines, so that the rows of a tile
+/// do not compete for the same few places of the cache.
+pub(super) const fn apart<F>(d: usize) -> usize {
+    let line = 64 / size_of::<F>();
+    (d.div_ceil(line) | 1) * line
+}
+
 /// Adds up partial results in their order.
 pub fn sum_in_order<'a>(mut parts: impl Iterator<Item = &'a [f64]>) -> Vec<f64> {
     let mut total = parts.next().map(<[f64]>::to_vec).unwrap_or_default();

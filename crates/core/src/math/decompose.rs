@@ -244,6 +244,23 @@ mod tests {
     }
 
     #[test]
+    fn right_vectors_alone_are_those_of_the_whole_decomposition_at_any_size() -> Result<()> {
+        let mut dependent = table(5, 200, 200);
+        for j in 150..200 {
+            let twice = dependent.column(j - 150).to_owned();
+            dependent.column_mut(j).assign(&twice);
+        }
+        for a in [table(3, 300, 150), table(4, 150, 300), dependent] {
+            let (s, vt) = right_singular(&a)?;
+            assert_abs_diff_eq!(s, svd(&a)?.s, epsilon = 1e-11);
+            assert_abs_diff_eq!(vt.dot(&vt.t()), Array2::eye(s.len()), epsilon = 1e-12);
+            let images = a.dot(&vt.t());
+            assert_abs_diff_eq!(images.t().dot(&images), Array2::from_diag(&(&s * &s)), epsilon = 1e-9);
+        }
+        Ok(())
+    }
+
+    #[test]
     fn what_has_no_answer_is_an_error() {
         assert!(matches!(cholesky(&ndarray::array![[1.0, 2.0], [2.0, 1.0]]), Err(Error::Numerical { .. })));
         assert!(matches!(symmetric_eigen(&table(1, 2, 3)), Err(Error::Shape { .. })));

@@ -48,6 +48,7 @@ impl<'a, T> Mat<'a, T> {
 
     /// The values of a single column, where they lie side by side.
     pub(super) fn run(&self) -> &'a [T] {
+        debug_assert!(self.columns == 1 && self.row_stride == 1);
         &self.values[..self.rows]
     }
 
@@ -332,9 +333,14 @@ mod tests {
             Seed::new(1).named(name).normals(len).into_iter().map(|v| v as f32).collect()
         };
         let (a, b) = (draw("a", m * k), draw("b", k * n));
-        for a in [Mat::new(&a, m, k), Mat::new(&a, k, m).t()] {
-            for b in [Mat::new(&b, k, n), Mat::new(&b, n, k).t()] {
-                let whole = product(a, b);
+        let turn = |x: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+            (0..rows * columns).map(|i| x[i % rows * columns + i / rows]).collect()
+        };
+        let (turned_a, turned_b) = (turn(&a, m, k), turn(&b, k, n));
+        let whole = product(Mat::new(&a, m, k), Mat::new(&b, k, n));
+        for a in [Mat::new(&a, m, k), Mat::new(&turned_a, k, m).t()] {
+            for b in [Mat::new(&b, k, n), Mat::new(&turned_b, n, k).t()] {
+                assert_eq!(product(a, b), whole, "the same from every layout");
                 let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build();
                 assert!(alone.is_ok_and(|pool| pool.install(|| product(a, b)) == whole));
                 for (i, j) in [(0, 0), (7, 149), (255, 64), (300, 131), (511, 17)] {

@@ -9,6 +9,7 @@
 //! Each element is a chain of fused multiply-adds over 256 rows of the panel in their order (fewer where the left matrix lies far
 //! apart and is not copied), and the sum of these: its bits depend neither on its place in the product nor on the instruction set.
 
+use super::chunks::apart;
 use super::distances;
 use super::fetch::Ahead;
 use super::gemm::{Mat, Window};
@@ -53,7 +54,7 @@ pub(super) struct Product<'a, T> {
     pub(super) a: Mat<'a, T>,
     pub(super) b: Right<'a, T>,
     pub(super) columns: usize,
-    /// Whether a turned left matrix may be copied first: it pays where there are several panels of columns.
+    /// Whether a turned left matrix may be copied first, which pays where panels of columns are several as a rule.
     pub(super) copy: bool,
     /// What will be read next: fetched into the cache on the way.
     pub(super) ahead: &'a [T],
@@ -133,7 +134,8 @@ macro_rules! kernel {
             for column in (0..columns).step_by(4) {
                 for row in (0..rows).step_by(4) {
                     let from = b.start().wrapping_add(row + column * apart);
-                    // SAFETY: b was checked against its memory when it was made; the room is the caller's promise.
+                    // SAFETY: four values from `row` on lie side by side in each of four columns of b, which was checked against its
+                    // memory when it was made; rows and columns of the panel are as many, and its room is the caller's promise.
                     unsafe {
                         let lines: [Four; 4] =
                             std::array::from_fn(|c| from.add(c * apart).cast::<Four>().read_unaligned());
@@ -183,7 +185,7 @@ macro_rules! kernel {
             #[inline(always)]
             fn with_simd<S: Simd>(self, simd: S) {
                 let (wide, (rows, depth)) = (2 * S::$lanes, self.a.dim());
-                let mut room = MaybeUninit::<[$float; LARGEST]>::uninit();
+                let (mut room, mut near) = (MaybeUninit::<[$float; LARGEST]>::uninit(), Vec::new());
                 let far = self.copy && self.a.row_stride() == 1 && are_far(self.a);
                 let block = if far { DEPTH } else { depth_of_block(self.a) };
                 let calls = depth.div_ceil(block) * self.columns.div_ceil(wide) * rows.div_ceil(6);
@@ -191,7 +193,7 @@ macro_rules! kernel {
                 // a sum without terms is written too: what it goes to may be new memory
                 for first in (0..depth.max(1)).step_by(block) {
                     let range = first..depth.min(first + block);
-                    let (a, mut near) = (self.a.columns(range.clone()), Vec::new());
+                    let a = self.a.columns(range.clone());
                     let a = if far { drawn_near(a, &mut near) } else { a };
                     for column in (0..self.columns).step_by(wide) {
                         let columns = wide.min(self.columns - column);
@@ -365,9 +367,8 @@ fn are_far<T>(a: Mat<'_, T>) -> bool {
 /// few places of the cache; where they lie far apart, each is on a page of its own.
 fn drawn_near<'a, T: Copy + Default>(a: Mat<'_, T>, room: &'a mut Vec<T>) -> Mat<'a, T> {
     let (rows, depth) = a.dim();
-    let line = 64 / size_of::<T>();
-    // an odd number of lines
-    let distance = (rows.div_ceil(line) | 1) * line;
+    let distance = apart::<T>(rows);
+    room.clear();
     room.reserve(depth * distance);
     for column in 0..depth {
         room.extend_from_slice(a.columns(column..column + 1).run());

@@ -3,10 +3,10 @@
 //! Sums are of centred products, accumulated in `f64` over chunks. The textbook one-pass formula E\[x²\] − μ² loses every digit when the mean
 //! is large beside the spread (at 10⁸, in `f64`; at 10⁴ in `f32`).
 
-use super::chunks::{ROW_TILE, chunks};
+use super::chunks::{ROW_TILE, apart, chunks, square_groups};
 use super::gemm::{Mat, multiply};
 use super::kernel::panel_width;
-use super::products::{apart, centred_rows_apart, centred_tile};
+use super::products::{centred_rows_apart, centred_tile};
 use crate::{Float, Result};
 use ndarray::{Array1, Array2, ArrayRef2};
 use rayon::prelude::*;
@@ -173,9 +173,7 @@ impl Scatter {
         let centre: Vec<F> = centre.iter().map(|&m| F::of(m)).collect();
         let (strips, triangle) = strips(d, panel_width::<F>());
         let stride = apart::<F>(d);
-        // as many independent sums as fit a tenth of the data's own memory
-        let groups = (n / (20 * d)).clamp(4, 32);
-        let parts: Vec<Vec<f64>> = chunks(n, groups)
+        let parts: Vec<Vec<f64>> = chunks(n, square_groups(n, d))
             .into_par_iter()
             .map(|range| {
                 let (mut tile, mut part) = (Vec::new(), vec![F::zero(); triangle]);

@@ -44,13 +44,6 @@ pub(super) fn centred_rows_apart<F: Float>(
     pulp::Arch::new().dispatch(Centre { x, rows, shift, stride, tile });
 }
 
-/// How far apart rows of d values lie when columns of them are read: an odd number of cache lines, so that the rows of a tile
-/// do not compete for the same few places of the cache.
-pub(super) fn apart<F: Float>(d: usize) -> usize {
-    let line = 64 / size_of::<F>();
-    (d.div_ceil(line) | 1) * line
-}
-
 struct Centre<'a, F, I> {
     x: &'a ArrayRef2<F>,
     rows: I,

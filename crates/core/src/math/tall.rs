@@ -3,24 +3,24 @@
 //! R with RᵀR = XᵀX is found block of rows by block of rows (TSQR, Demmel et al. 2012): each block is stacked under the factor
 //! so far and reflected away. The zeros of the factor are never touched: a reflection of column j is the unit vector e_j beside
 //! a vector of the block's rows, and changes row j of the factor and the block. Reflections are gathered in panels,
-//! I − VTVᵀ (Schreiber & Van Loan 1989), and a panel is gathered by halves (Elmroth & Gustavson 2000), so that nearly all of the 2·n·d²
+//! I − VTVᵀ (Schreiber & Van Loan 1989), and a panel is gathered by halves (Elmroth & Gustavson 2000), so that nearly all of the n·d²
 //! multiply-adds are matrix products: backward stable as Householder's QR is, in one pass over the rows.
 //!
 //! Blocks lie turned, a column of the table after the other, and so does the factor: L = Rᵀ, row-major.
 
-use super::chunks::chunks;
+use super::chunks::{apart, chunks, square_groups};
 use super::gemm::{Mat, multiply, multiply_panels};
 use super::kernel::Panels;
 use crate::Float;
-use ndarray::{Array1, Array2, ArrayRef2, ArrayView2, s};
+use ndarray::{Array1, Array2, ArrayRef2, s};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// Rows of a block.
 const ROWS: usize = 512;
-/// Values between the columns of a block: an odd number of cache lines, so that columns do not compete for places.
-const APART: usize = ROWS + 8;
+/// From the start of a column of a block to that of the next.
+const APART: usize = apart::<f64>(ROWS);
 /// Reflections of a panel at most.
 const PANEL: usize = 32;
 /// Reflections that are applied one by one.
@@ -31,12 +31,13 @@ const COLUMNS: usize = 48;
 const LANES: usize = 16;
 
 /// The triangular factor of a tall table: R with RᵀR = (x − shift)ᵀ(x − shift), as accurate as Householder's QR and in one pass over
-/// the rows, with no more memory than a few d × d matrices. Rows are widened to `f64` before the shift is taken off.
-/// x: `[n, d]`, shift: `[d]`. Returns `[min(n, d), d]`.
+/// the rows. Rows are widened to `f64` before the shift is taken off. Memory: a d × d matrix for each of at most 32 groups of rows, which
+/// is a tenth of a tall `f32` table, and 520 rows for each thread.
+/// x: `[n, d]`, shift: `[d]`. Returns `[d, d]`, upper triangular, whatever n is.
 pub fn triangular_factor<F: Float>(x: &ArrayRef2<F>, shift: &Array1<f64>) -> Array2<f64> {
     let ((n, d), shift) = (x.dim(), shift.to_vec());
-    // as many independent factors as fit a tenth of the data's own memory
-    let groups = (n / (20 * d.max(1))).clamp(4, 32).min(n.div_ceil(ROWS).max(1));
+    // to merge two factors takes as long as to take in d / 3 rows, and nobody helps
+    let groups = square_groups(n, d).min(n / ROWS.max(2 * d)).max(1);
     let parts: Vec<Factor> = chunks(n, groups)
         .into_par_iter()
         .map(|range| {
@@ -51,7 +52,7 @@ pub fn triangular_factor<F: Float>(x: &ArrayRef2<F>, shift: &Array1<f64>) -> Arr
     let mut parts = parts.into_iter();
     let mut factor = parts.next().unwrap_or_else(|| Factor::new(d));
     parts.for_each(|part| factor.merge(&part));
-    factor.upper().slice(s![..n.min(d), ..]).to_owned()
+    Array2::from_shape_fn((d, d), |(i, j)| factor.turned[j * d + i])
 }
 
 /// Rows of the table, turned.
@@ -70,7 +71,7 @@ impl Block {
     /// Takes these rows of a table.
     fn load<F: Float>(&mut self, x: &ArrayRef2<F>, rows: Range<usize>, shift: &[f64]) {
         self.rows = rows.len().next_multiple_of(LANES);
-        let (d, stride) = (x.ncols(), APART);
+        let d = x.ncols();
         // a few rows and columns at a time: lines that are written piece by piece stay in the cache
         for (first, i) in (0..self.rows).step_by(LANES).zip(rows.clone().step_by(LANES)) {
             let (some, beyond) = (i..rows.end.min(i + LANES), first + LANES);
@@ -78,14 +79,14 @@ impl Block {
                 let columns = start..d.min(start + COLUMNS);
                 for (at, i) in (first..).zip(some.clone()) {
                     let row = x.slice(s![i, columns.clone()]);
-                    let column = self.values[start * stride + at..].iter_mut().step_by(stride);
+                    let column = self.values[start * APART + at..].iter_mut().step_by(APART);
                     column
                         .zip(row)
                         .zip(&shift[columns.clone()])
                         .for_each(|((to, v), shift)| *to = v.f64() - shift);
                 }
                 for j in columns.filter(|_| some.len() < LANES) {
-                    self.values[j * stride + first + some.len()..j * stride + beyond].fill(0.0);
+                    self.values[j * APART + first + some.len()..j * APART + beyond].fill(0.0);
                 }
             }
         }
@@ -112,17 +113,10 @@ impl Factor {
         Factor { d, turned: vec![0.0; d * d] }
     }
 
-    /// R, `[d, d]`.
-    fn upper(&self) -> ArrayView2<'_, f64> {
-        ArrayView2::from_shape((self.d, self.d), &self.turned)
-            .unwrap_or_else(|_| ArrayView2::from(&[[]]))
-            .reversed_axes()
-    }
-
     /// Takes in the rows of a block, of which the columns before `first` are zero. The block is left in ruins.
     fn absorb(&mut self, block: &mut Block, first: usize) {
         // gathering a panel is slower work than applying it: narrow ones where there are few columns to apply it to
-        let width = (self.d / FEW).next_multiple_of(FEW).clamp(FEW, PANEL);
+        let width = (self.d / 8).next_multiple_of(FEW).clamp(FEW, PANEL);
         for start in (first..self.d).step_by(width) {
             let panel = start..self.d.min(start + width);
             let mut t = [[0.0; PANEL]; PANEL];
@@ -131,12 +125,18 @@ impl Factor {
         }
     }
 
-    /// Takes in another factor.
+    /// Takes in another factor, from which rows are taken like those of a table.
     fn merge(&mut self, other: &Factor) {
-        let d = self.d;
-        let (zeros, mut block) = (vec![0.0; d], Block::new(d));
+        let (d, mut block) = (self.d, Block::new(self.d));
         for first in (0..d).step_by(ROWS) {
-            block.load(&other.upper(), first..d.min(first + ROWS), &zeros);
+            let rows = ROWS.min(d - first);
+            block.rows = rows.next_multiple_of(LANES);
+            for (column, row) in
+                block.values.chunks_exact_mut(APART).zip(other.turned.chunks_exact(d)).skip(first)
+            {
+                column[..rows].copy_from_slice(&row[first..first + rows]);
+                column[rows..block.rows].fill(0.0);
+            }
             self.absorb(&mut block, first);
         }
     }
@@ -169,7 +169,8 @@ impl Factor {
         }
     }
 
-    /// Applies the reflections of some columns to others: W = R + VᵀX, then R −= TᵀW and X −= V·TᵀW; all of them turned.
+    /// Applies the reflections of some columns to others: W = R + VᵀX, R the factor's rows of the former, then R −= TᵀW and
+    /// X −= V·TᵀW; all of them turned.
     fn apply(&mut self, block: &mut Block, of: Range<usize>, origin: usize, t: &Triangle, to: Range<usize>) {
         if to.is_empty() {
             return;
@@ -260,16 +261,34 @@ impl WithSimd for Reflect<'_> {
 /// The reflection I − τ(1, v)(1, v)ᵀ that takes (pivot, x) to (±‖(pivot, x)‖, 0): x becomes v. Returns τ.
 #[inline(always)]
 fn reflector(pivot: &mut f64, x: &mut [f64]) -> f64 {
-    let square = dot(x, x);
-    if square == 0.0 {
+    let tail = dot(x, x);
+    let square = tail + *pivot * *pivot;
+    let squares_hold = (1e-280..1e300).contains(&square);
+    let length = if squares_hold { square.sqrt() } else { scaled_length(*pivot, x) };
+    if length == 0.0 || squares_hold && tail == 0.0 {
         x.fill(0.0);
         return 0.0;
     }
-    let length = -(square + *pivot * *pivot).sqrt().copysign(*pivot);
-    let (tau, scale) = ((length - *pivot) / length, 1.0 / (*pivot - length));
-    x.iter_mut().for_each(|x| *x *= scale);
+    let length = -length.copysign(*pivot);
+    let (tau, divisor) = ((length - *pivot) / length, *pivot - length);
+    if squares_hold {
+        let inverse = 1.0 / divisor;
+        x.iter_mut().for_each(|x| *x *= inverse);
+    } else {
+        x.iter_mut().for_each(|x| *x /= divisor);
+    }
     *pivot = length;
     tau
+}
+
+/// ‖(pivot, x)‖ where squares leave the range of `f64`.
+#[cold]
+fn scaled_length(pivot: f64, x: &[f64]) -> f64 {
+    let most = x.iter().fold(pivot.abs(), |most, x| most.max(x.abs()));
+    if most == 0.0 {
+        return 0.0;
+    }
+    most * x.iter().chain([&pivot]).map(|v| (v / most).powi(2)).sum::<f64>().sqrt()
 }
 
 #[inline(always)]
@@ -306,13 +325,13 @@ mod tests {
         fn the_factor_has_the_products_of_the_table(n in 1usize..1500, d in 1usize..90, seed in any::<u64>()) {
             let x = table(seed, n, d);
             let r = triangular_factor(&x, &Array1::zeros(d));
-            prop_assert_eq!(r.dim(), (n.min(d), d));
+            prop_assert_eq!(r.dim(), (d, d));
             prop_assert!(r.indexed_iter().all(|((i, j), &v)| i <= j || v == 0.0));
             assert_abs_diff_eq!(r.t().dot(&r), x.t().dot(&x), epsilon = 1e-13 * (n * d) as f64);
         }
     }
 
-    /// In the products of the table the small ones would have lost all but one or two digits.
+    /// In the products of the table the small ones would have lost all of them.
     #[test]
     fn small_singular_values_keep_their_digits() -> crate::Result<()> {
         let (n, d) = (4000, 70);
@@ -338,7 +357,46 @@ mod tests {
         assert_abs_diff_eq!(r.t().dot(&r), x.t().dot(&x), epsilon = 1e-10);
         assert!(r.column(0).iter().chain(r.column(17)).all(|&v| v == 0.0));
         assert!(r[[39, 39]].abs() < 1e-12);
-        assert_eq!(triangular_factor(&Array2::<f32>::zeros((0, 3)), &Array1::zeros(3)).dim(), (0, 3));
+        assert_eq!(
+            triangular_factor(&Array2::<f32>::zeros((0, 3)), &Array1::zeros(3)),
+            Array2::<f64>::zeros((3, 3))
+        );
+    }
+
+    /// Panels of panels, several strips of columns, factors of several blocks; rows in `f32`, moved, and lying turned.
+    #[test]
+    fn wide_tables_of_any_layout_have_their_factor() {
+        for (n, d) in [(700, 150), (900, 260), (5000, 600), (513, 17), (40, 300)] {
+            let x = Array2::from_shape_fn((d, n), {
+                let values = Seed::new(7).normals(n * d);
+                move |(j, i)| values[i * d + j] as f32
+            });
+            let (x, shift) = (x.t(), Array1::from_shape_fn(d, |j| j as f64 / d as f64));
+            let r = triangular_factor(&x, &shift);
+            let centred = x.mapv(f64::from) - &shift;
+            assert_abs_diff_eq!(r.t().dot(&r), centred.t().dot(&centred), epsilon = 1e-10 * n as f64);
+            assert!(r.indexed_iter().all(|((i, j), &v)| i <= j || v == 0.0), "{n} × {d}");
+        }
+    }
+
+    #[test]
+    fn fewer_rows_than_columns_lose_nothing_behind_dependent_columns() {
+        let mut x = table(8, 5, 9);
+        x.column_mut(0).fill(0.0);
+        let twice = x.column(1).to_owned();
+        x.column_mut(2).assign(&twice);
+        let r = triangular_factor(&x, &Array1::zeros(9));
+        assert_abs_diff_eq!(r.t().dot(&r), x.t().dot(&x), epsilon = 1e-13);
+    }
+
+    #[test]
+    fn squares_may_leave_the_range_of_numbers() {
+        let x = table(9, 700, 30);
+        let expected = triangular_factor(&x, &Array1::zeros(30));
+        for scale in [2f64.powi(600), 2f64.powi(-600), 2f64.powi(-1000)] {
+            let found = triangular_factor(&(&x * scale), &Array1::zeros(30)) / scale;
+            assert_relative_eq!(found, expected, max_relative = 1e-9, epsilon = 1e-12);
+        }
     }
 
     #[test]

@@ -32,14 +32,12 @@ pub(super) fn double(lines: [[f64; 4]; 4]) -> [[f64; 4]; 4] {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-#[inline(always)]
-pub(super) fn single(lines: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
-    std::array::from_fn(|column| lines.map(|line| line[column]))
-}
+pub(super) use {by_value as double, by_value as single};
 
-#[cfg(not(target_arch = "x86_64"))]
+/// The same of any values.
+#[cfg(any(test, not(target_arch = "x86_64")))]
 #[inline(always)]
-pub(super) fn double(lines: [[f64; 4]; 4]) -> [[f64; 4]; 4] {
+pub(super) fn by_value<T: Copy>(lines: [[T; 4]; 4]) -> [[T; 4]; 4] {
     std::array::from_fn(|column| lines.map(|line| line[column]))
 }
 
@@ -49,6 +47,7 @@ mod tests {
     fn lines_become_columns() {
         let lines: [[f32; 4]; 4] = std::array::from_fn(|i| std::array::from_fn(|j| (10 * i + j) as f32));
         let expected: [[f32; 4]; 4] = std::array::from_fn(|i| std::array::from_fn(|j| (10 * j + i) as f32));
+        assert_eq!(super::by_value(lines), expected);
         assert_eq!(super::single(lines), expected);
         assert_eq!(super::double(lines.map(|l| l.map(f64::from))), expected.map(|l| l.map(f64::from)));
     }

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayRef2, s};
 use rayon::prelude::*;
-use unsup_core::math::{self, Mat, ROW_TILE, Svd};
+use unsup_core::math::{self, Mat, ROW_TILE};
 use unsup_core::{Float, Result};
 
 /// Rows widened and centred exactly. In f32 the rounded mean differs from the mean; the difference would be a rank-one term that
@@ -25,12 +25,12 @@ pub(super) fn of_centred<F: Float>(
 /// `[count, d]`, fewer when min(n, d) is.
 ///
 /// For a wide table by the eigenvectors u of a·aᵀ, mapped back by aᵀu = σv. For a small σ that quotient would be noise, of no length
-/// and not orthogonal to the others. So the mapped vectors are not divided but factored as a table of their own: its left singular
+/// and not orthogonal to the others. So the mapped vectors are not divided but factored as a table of their own: its singular
 /// vectors are orthonormal.
 pub(super) fn leading(a: &Array2<f64>, count: usize) -> Result<(Array1<f64>, Array2<f64>)> {
     let (n, d) = a.dim();
     if n > d {
-        let (s, vt) = math::right_singular(&math::triangular_factor(a, &Array1::zeros(d)))?;
+        let (s, vt) = of_centred(a, &Array1::zeros(d))?;
         let count = count.min(d);
         return Ok((s.slice(s![..count]).to_owned(), vt.slice(s![..count, ..]).to_owned()));
     }
@@ -38,8 +38,8 @@ pub(super) fn leading(a: &Array2<f64>, count: usize) -> Result<(Array1<f64>, Arr
     let vectors = math::leading_eigen(&products_of_rows(&a), count)?.vectors;
     let mapped = math::product(&vectors, &vec![0.0; n], &a).reversed_axes();
     let basis = math::orthonormal(&mapped);
-    let Svd { u, s, .. } = math::svd(&basis.t().dot(&mapped))?;
-    Ok((s, u.t().dot(&basis.t())))
+    let (s, vt) = math::right_singular(&mapped.t().dot(&basis))?;
+    Ok((s, vt.dot(&basis.t())))
 }
 
 /// The lower triangle of a·aᵀ, and some of what is above it. a: `[n, d]`, row-major.

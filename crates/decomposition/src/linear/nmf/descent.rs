@@ -41,7 +41,7 @@ pub(super) struct Pass {
 
 /// The codes' turn, and the sums for the components'. x: `[n, d]`, w: `[n, k]`, h: `[k, d]`, all row-major.
 pub(super) fn codes_turn<F: Float>(
-    x: &Array2<F>,
+    x: &ArrayRef2<F>,
     w: &mut Array2<F>,
     h: &Array2<F>,
     penalty: Penalty,

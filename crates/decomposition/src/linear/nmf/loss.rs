@@ -118,7 +118,7 @@ impl Loss {
     }
 
     /// Σ d(x | wh) of row-major tables.
-    pub(super) fn sum<F: Float>(self, x: &Array2<F>, w: &Array2<F>, h: &Array2<F>) -> f64 {
+    pub(super) fn sum<F: Float>(self, x: &ArrayRef2<F>, w: &Array2<F>, h: &Array2<F>) -> f64 {
         let (d, x) = (x.ncols(), values(x));
         self.sum_of_tiles(w, h, |rows, sum| sum(&x[rows.start * d..rows.end * d]))
     }
@@ -189,6 +189,6 @@ fn num_powf<F: Float>(value: F, power: F) -> F {
 }
 
 /// The values of a row-major table.
-pub(super) fn values<F>(table: &Array2<F>) -> &[F] {
+pub(super) fn values<F>(table: &ArrayRef2<F>) -> &[F] {
     table.as_slice().unwrap_or_default()
 }

@@ -13,6 +13,7 @@
 //! WASPAA 2011; the forgetting ρ = f^(batch / n) is scikit-learn's.
 
 use super::mini_batch_model::MiniBatchNmfModel;
+use super::table::Dense;
 use super::{Loss, Nmf, Solver, Start};
 use ndarray::{ArrayRef2, s};
 use serde::{Deserialize, Serialize};
@@ -138,8 +139,7 @@ impl MiniBatchNmf {
         self.nmf.check_table(x)?;
         self.check()?;
         let seed = self.nmf.seed.named(METHOD);
-        let (_, h) =
-            self.nmf.start.factors(&x.as_standard_layout().into_owned(), self.nmf.components, seed)?;
+        let (_, h) = self.nmf.start.factors(&Dense(&x.as_standard_layout()), self.nmf.components, seed)?;
         MiniBatchNmfModel::new(self.clone(), h).partial_fit(x)
     }
 }
@@ -155,9 +155,10 @@ impl<F: Float> Fit<ArrayRef2<F>> for MiniBatchNmf {
     fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<Self::Model> {
         self.nmf.check_table(x)?;
         self.check()?;
-        let x = x.as_standard_layout().into_owned();
+        let x = x.as_standard_layout();
         let (n, epochs) = (x.nrows(), self.nmf.max_iterations);
-        let (mut w, h) = self.nmf.start.factors(&x, self.nmf.components, self.nmf.seed.named(METHOD))?;
+        let (mut w, h) =
+            self.nmf.start.factors(&Dense(&x), self.nmf.components, self.nmf.seed.named(METHOD))?;
         let mut model = MiniBatchNmfModel::new(self.clone(), h);
         let batch = self.batch.min(n);
         let memory = self.forgetting.powf(batch as f64 / n as f64);

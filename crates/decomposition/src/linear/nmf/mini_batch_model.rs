@@ -43,14 +43,14 @@ impl<F: Float> MiniBatchNmfModel<F> {
     /// for another width.
     pub fn partial_fit(mut self, x: &ArrayRef2<F>) -> Result<Self> {
         let mut w = self.transform(x)?;
-        let x = x.as_standard_layout().into_owned();
+        let x = x.as_standard_layout();
         let objective = self.step(&x, &mut w, self.spec.forgetting) / x.nrows() as f64;
         self.history.record(objective, &[]);
         Ok(self)
     }
 
     /// One step with valid rows and their codes. Returns their objective between the two turns.
-    pub(super) fn step(&mut self, x: &Array2<F>, w: &mut Array2<F>, memory: f64) -> f64 {
+    pub(super) fn step(&mut self, x: &ArrayRef2<F>, w: &mut Array2<F>, memory: f64) -> f64 {
         let spec = &self.spec.nmf;
         let (of_codes, of_components) = spec.penalties(x.nrows(), x.ncols());
         let parts = multiplicative::codes_turn(spec.loss, x, w, &self.components, of_codes);
@@ -102,7 +102,7 @@ impl<F: Float> MiniBatchNmfModel<F> {
     /// As [`transform`](Transform::transform).
     pub fn error(&self, x: &ArrayRef2<F>) -> Result<f64> {
         let w = self.transform(x)?;
-        let x = x.as_standard_layout().into_owned();
+        let x = x.as_standard_layout();
         Ok((2.0 * self.spec.nmf.loss.sum(&x, &w, &self.components)).sqrt())
     }
 }

@@ -44,7 +44,7 @@ use loss::values;
 use ndarray::{Array2, ArrayBase, ArrayRef2, Data, Ix2};
 use serde::{Deserialize, Serialize};
 use sparse::SparseTable;
-use table::Table;
+use table::{Dense, Table};
 use unsup_core::data::Sparse;
 use unsup_core::estimator::Fit;
 use unsup_core::math::{Mat, Panels};
@@ -229,7 +229,7 @@ impl Nmf {
     }
 
     /// The codes of valid rows for fixed components. x: `[n, d]` row-major. Returns `[n, k]`.
-    fn codes<F: Float>(&self, x: &Array2<F>, h: &Array2<F>) -> Array2<F> {
+    fn codes<F: Float>(&self, x: &ArrayRef2<F>, h: &Array2<F>) -> Array2<F> {
         use rayon::prelude::*;
         /// Rows whose problems are solved side by side.
         const ROWS: usize = 64;
@@ -334,7 +334,7 @@ impl<F: Float> Fit<ArrayRef2<F>> for Nmf {
     fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<NmfModel<F>> {
         self.check_table(x)?;
         self.check()?;
-        self.factorise(&x.as_standard_layout().into_owned(), observer)
+        self.factorise(&Dense(&x.as_standard_layout()), observer)
     }
 }
 

@@ -101,7 +101,7 @@ impl<F: Float> Transform<Sparse<F>> for NmfModel<F> {
 pub(super) fn codes<F: Float>(spec: &Nmf, components: &Array2<F>, x: &ArrayRef2<F>) -> Result<Array2<F>> {
     validate::width(x, components.ncols(), "x")?;
     spec.check_table(x)?;
-    Ok(spec.codes(&x.as_standard_layout().into_owned(), components))
+    Ok(spec.codes(&x.as_standard_layout(), components))
 }
 
 /// z: `[n, k]`. Returns z·H, `[n, d]`.

@@ -7,7 +7,7 @@
 use super::descent::Penalty;
 use super::loss::{Loss, values};
 use super::tiles::{Tiles, floor};
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayRef2, Axis};
 use rayon::prelude::*;
 use unsup_core::Float;
 use unsup_core::math::{Mat, multiply, sum_in_order};
@@ -105,7 +105,7 @@ pub(super) fn step<F: Float>(
 /// h: `[k, d]`, all row-major.
 pub(super) fn codes_turn<F: Float>(
     loss: Loss,
-    x: &Array2<F>,
+    x: &ArrayRef2<F>,
     w: &mut Array2<F>,
     h: &Array2<F>,
     penalty: Penalty,
@@ -216,7 +216,7 @@ fn row_codes<F: Float>(
 /// Returns `[n, k]`.
 pub(super) fn codes<F: Float>(
     loss: Loss,
-    x: &Array2<F>,
+    x: &ArrayRef2<F>,
     h: &Array2<F>,
     penalty: Penalty,
     tolerance: f64,

@@ -86,14 +86,8 @@ fn random(n: usize, d: usize, k: usize, mean: f64, seed: Seed) -> (Array2<f64>, 
 fn svd<F: Float>(x: &dyn Table<F>, k: usize, seed: Seed) -> Result<(Array2<f64>, Array2<f64>)> {
     /// Below this a value counts as zero, as in scikit-learn.
     const ZERO: f64 = 1e-6;
-    /// A start needs no more digits than this of what its vectors capture.
-    const ENOUGH: f64 = 1e-3;
-    let mut before = 0.0;
-    let enough = |_, captured: f64| {
-        let grown = captured - std::mem::replace(&mut before, captured);
-        if grown <= ENOUGH * captured { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let svd = leading_svd(&*x.operator(), k, 10, 7, seed.named("singular vectors"), enough)?;
+    let silent = |_, _| ControlFlow::Continue(());
+    let svd = leading_svd(&*x.operator(), k, 10, 7, seed.named("singular vectors"), silent)?;
     let (n, d) = x.dim();
     let (mut w, mut h) = (Array2::zeros((n, k)), Array2::zeros((k, d)));
     for j in 0..k {

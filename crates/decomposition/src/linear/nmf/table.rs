@@ -4,7 +4,8 @@ use super::descent::{self, Pass, Penalty};
 use super::loss::{Loss, values};
 use super::multiplicative::{self, Parts};
 use crate::linear::subspace::{Operator, Shifted};
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayRef2, Axis};
+use rayon::prelude::*;
 use unsup_core::Float;
 
 /// A non-negative table X `[n, d]`. w: `[n, k]` and h: `[k, d]` are row-major.
@@ -31,33 +32,40 @@ pub(super) trait Table<F: Float> {
     fn divergence(&self, loss: Loss, w: &Array2<F>, h: &Array2<F>) -> f64;
 }
 
-/// Row-major.
-impl<F: Float> Table<F> for Array2<F> {
+/// A dense table, row-major.
+pub(super) struct Dense<'a, F>(pub(super) &'a ArrayRef2<F>);
+
+impl<F: Float> Table<F> for Dense<'_, F> {
     fn dim(&self) -> (usize, usize) {
-        (self.nrows(), self.ncols())
+        self.0.dim()
     }
 
     fn mean(&self) -> f64 {
-        self.sum_axis(Axis(0)).iter().map(|v| v.f64()).sum::<f64>() / self.len() as f64
+        self.0.sum_axis(Axis(0)).iter().map(|v| v.f64()).sum::<f64>() / self.0.len() as f64
     }
 
     fn squares(&self) -> f64 {
-        values(self).iter().map(|v| v.f64().powi(2)).sum()
+        // chunks of fixed length: the same bits on any number of threads
+        let parts: Vec<f64> = values(self.0)
+            .par_chunks(1 << 14)
+            .map(|part| part.iter().map(|v| v.f64().powi(2)).sum())
+            .collect();
+        parts.iter().sum()
     }
 
     fn operator(&self) -> Box<dyn Operator + '_> {
-        Box::new(Shifted { x: self, shift: vec![F::zero(); self.ncols()], products: None })
+        Box::new(Shifted { x: self.0, shift: vec![F::zero(); self.0.ncols()], products: None })
     }
 
     fn descend(&self, w: &mut Array2<F>, h: &Array2<F>, penalty: Penalty) -> Pass {
-        descent::codes_turn(self, w, h, penalty)
+        descent::codes_turn(self.0, w, h, penalty)
     }
 
     fn multiply(&self, loss: Loss, w: &mut Array2<F>, h: &Array2<F>, penalty: Penalty) -> Parts {
-        multiplicative::codes_turn(loss, self, w, h, penalty)
+        multiplicative::codes_turn(loss, self.0, w, h, penalty)
     }
 
     fn divergence(&self, loss: Loss, w: &Array2<F>, h: &Array2<F>) -> f64 {
-        loss.sum(self, w, h)
+        loss.sum(self.0, w, h)
     }
 }
