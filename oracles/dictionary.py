@@ -50,4 +50,15 @@ for k, alpha in [(3, 2.0), (5, 0.5)]:
                       V_init=np.zeros((k, 13))).fit(wine)
     out["sparse_pca"].append({"components": k, "alpha": alpha, "objective": float(model.error_[-1]),
                               "vectors": model.components_.tolist(), "scores": model.transform(wine)[:5].tolist()})
+
+# MiniBatchSparsePCA takes no start, so its fit is written out: a dictionary of the transposed table, then the lasso of all columns.
+# Loadings are dear enough for zeros and cheap enough for every component to be used in every batch
+out["online_sparse_pca"] = []
+for k, alpha, batch, passes in [(3, 0.5, 5, 4), (4, 1.0, 6, 4)]:
+    model = MiniBatchDictionaryLearning(k, alpha=alpha, batch_size=batch, max_iter=passes, tol=0, max_no_improvement=None, shuffle=False,
+                                        fit_algorithm="lars", transform_algorithm="lasso_lars", transform_alpha=alpha,
+                                        dict_init=start(k, len(wine)), random_state=0).fit(wine.T)
+    vectors = model.transform(wine.T).T
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    out["online_sparse_pca"].append({"components": k, "alpha": alpha, "batch": batch, "passes": passes, "vectors": vectors.tolist()})
 json.dump(out, open(HERE / "dictionary.json", "w"))

@@ -24,10 +24,11 @@ pub use statistical::{FittedShape, StatisticalShape, StatisticalShapeModel};
 use ndarray::{Array3, ArrayRef3, Axis};
 use unsup_core::{Error, Float, Result};
 
-/// Shapes as `f64`, of at least two landmarks in at least two dimensions, every coordinate finite.
+/// Shapes as `f64`, in row-major order so that sums come in one order whatever the layout, of at least two landmarks in at least two
+/// dimensions, every coordinate finite.
 fn checked<F: Float>(shapes: &ArrayRef3<F>, what: &'static str) -> Result<Array3<f64>> {
-    let (n, landmarks, dimensions) = shapes.dim();
-    if n == 0 {
+    let (_, landmarks, dimensions) = shapes.dim();
+    if shapes.is_empty() {
         return Err(Error::Empty { what, shape: shapes.shape().to_vec() });
     }
     if landmarks < 2 || dimensions < 2 {
@@ -42,5 +43,5 @@ fn checked<F: Float>(shapes: &ArrayRef3<F>, what: &'static str) -> Result<Array3
             return Err(Error::NonFinite { what, row, column, value: value.f64() });
         }
     }
-    Ok(shapes.mapv(Float::f64))
+    Ok(shapes.as_standard_layout().mapv(Float::f64))
 }

@@ -10,7 +10,9 @@
 //! ([`scaling`](Procrustes::scaling) keeps size), nor for point sets without correspondence. Few landmarks far from the others
 //! rule the fit: squares are minimised.
 //!
-//! Rotations are proper unless [`reflections`](Procrustes::reflections) are allowed: a left hand is not a right hand.
+//! Rotations are proper unless [`reflections`](Procrustes::reflections) are allowed: a left hand is not a right hand. A mirrored member
+//! of a population is then no error: it is turned as near to the mean as it comes, which is farther than it would lie. With
+//! reflections it is mirrored back, to the side of the first shape, and the determinant of its pose's rotation says so.
 //!
 //! Complexity: iterations × n·p·d² for n shapes of p landmarks in d dimensions; memory: two copies of the shapes.
 
@@ -85,7 +87,8 @@ impl Procrustes {
     /// The pose that moves `shape` nearest to `reference`, both `[landmarks, dimensions]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] when they differ in shape, [`Error::NonFinite`]; [`Error::Value`] when all landmarks of one coincide.
+    /// [`Error::Empty`], [`Error::Shape`] when they differ in shape, [`Error::NonFinite`]; [`Error::Value`] when all landmarks of one
+    /// coincide.
     pub fn align(&self, shape: &ArrayRef2<f64>, reference: &ArrayRef2<f64>) -> Result<Similarity> {
         let [shape, reference] = pair(shape, reference)?;
         pose(&shape, &reference, self.scaling, self.reflections)
@@ -206,7 +209,7 @@ impl ProcrustesModel {
 /// shapes: `[n, landmarks, dimensions]`, n ≥ 1.
 ///
 /// # Errors
-/// [`Error::Empty`], [`Error::Shape`] for fewer than two landmarks or dimensions, [`Error::NonFinite`] (row: the shape, column: the
+/// [`Error::Empty`], [`Error::Shape`] for a single landmark or dimension, [`Error::NonFinite`] (row: the shape, column: the
 /// coordinate); [`Error::Value`] naming a shape whose landmarks all coincide; [`Error::Parameter`].
 impl<F: Float> Fit<ArrayRef3<F>> for Procrustes {
     type Model = ProcrustesModel;

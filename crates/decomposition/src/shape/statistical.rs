@@ -9,7 +9,8 @@
 //!
 //! **Use it** for shapes with corresponding landmarks whose variation is nearly linear: organs, faces, hands at rest. **Do not use
 //! it** where parts turn by large angles (a bending finger moves on an arc; its mean is shortened), or with few shapes and many
-//! modes: they follow the noise ([quality](mod@super::quality) shows where that begins).
+//! modes: they follow the noise ([quality](mod@super::quality) shows where that begins). A mirrored shape among the others (a left
+//! hand among right ones) adds variance that is none of the shape: allow [reflections](Procrustes::reflections), or turn it over beforehand.
 //!
 //! Complexity: alignment, then n²·p·d for n shapes of p landmarks in d dimensions (n < p·d); a fit takes iterations × k·p·d.
 
@@ -180,7 +181,8 @@ impl StatisticalShapeModel {
     /// The plausible shape nearest to a given one, in any pose. shape: `[landmarks, dimensions]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] for other landmarks than the model's, [`Error::NonFinite`], [`Error::Value`] when all landmarks coincide.
+    /// [`Error::Empty`], [`Error::Shape`] for other landmarks than the model's, [`Error::NonFinite`] (row 0, column: the coordinate),
+    /// [`Error::Value`] when all landmarks coincide.
     pub fn fit_shape<F: Float>(&self, shape: &ArrayRef2<F>) -> Result<FittedShape> {
         let shapes = shape.to_owned().insert_axis(Axis(0));
         self.fit_within(&checked(&shapes, "shape")?.index_axis(Axis(0), 0), 0, self.spec.limit)

@@ -216,3 +216,33 @@ fn too_few_rows_and_bad_input_are_named() -> Result<(), Failure> {
     assert_eq!(IncrementalPca::new(3).batch(1).fit_observed(&x, &mut Silent)?.rows(), 6);
     Ok(())
 }
+
+#[test]
+fn one_row_one_column_and_a_column_that_is_constant() -> Result<(), Failure> {
+    for summary in [Summary::Scatter, Summary::Truncated { extra: 2 }] {
+        let spec = IncrementalPca::new(1).summary(summary).batch(7);
+        let few = spec.fit(&table(1, 1, 5));
+        assert!(matches!(few, Err(Error::TooFewRows { needed: 2, found: 1, .. })), "{few:?}");
+        let column = table(2, 30, 1) + 1e3;
+        let model = spec.fit(&column)?;
+        assert_eq!(model.pca()?.components()[[0, 0]].abs(), 1.0);
+        assert_relative_eq!(
+            model.pca()?.explained_variance()[0],
+            column.var_axis(Axis(0), 1.0)[0],
+            max_relative = 1e-9
+        );
+        let mut x = decaying(3, 40, 4);
+        x.column_mut(2).fill(7.3);
+        let model = spec.fit(&x)?;
+        assert!(model.pca()?.components().column(2).iter().all(|v| v.abs() < 1e-12));
+        let rebuilt = model.inverse_transform(&model.transform(&x)?)?;
+        assert!(rebuilt.column(2).iter().all(|v| (v - 7.3).abs() < 1e-12));
+        // nothing but that column: a variance of zero along any direction
+        let constant = Array2::from_elem((9, 3), 7.3_f64);
+        let model = spec.fit(&constant)?;
+        assert!(
+            model.total_variance() < 1e-24 && model.transform(&constant)?.iter().all(|v| v.abs() < 1e-12)
+        );
+    }
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! Kernel PCA: scikit-learn's numbers (`oracles/kernel_pca.py`), the contract, invariants 44 to 46, pre-images, bad input.
 
 use approx::{assert_abs_diff_eq, assert_relative_eq};
-use ndarray::{Array1, Array2, Axis, array, s};
+use ndarray::{Array1, Array2, Axis, array, concatenate, s};
 use proptest::prelude::*;
 use serde::Deserialize;
 use unsup_core::contract::{self, Questions};
@@ -294,5 +294,32 @@ fn bad_hyper_parameters_and_bad_data_are_named() -> Result<(), Failure> {
     let huge =
         KernelPca::new(Kernel::Polynomial { gamma: None, degree: 9, offset: 1.0 }).fit(&x.mapv(|v| v * 1e30));
     assert!(matches!(huge, Err(Error::Numerical { .. })));
+    Ok(())
+}
+
+#[test]
+fn one_column_and_a_column_that_is_constant() -> Result<(), Failure> {
+    let column = table(3, 25, 1);
+    let squares = (&column - column.mean().unwrap_or_default()).mapv(|v| v * v).sum();
+    assert_relative_eq!(
+        *KernelPca::new(Kernel::Linear).fit(&column)?.eigenvalues(),
+        array![squares],
+        max_relative = 1e-12
+    );
+    for kernel in [RBF, Kernel::Cosine, Kernel::Polynomial { gamma: None, degree: 3, offset: 1.0 }] {
+        let model = KernelPca::new(kernel).components(2).fit(&column)?;
+        assert!(model.eigenvalues()[0] > 0.0, "{kernel:?}");
+        assert!(model.transform(&column)?.iter().all(|v| v.is_finite()), "{kernel:?}");
+    }
+    // kernels of differences see no constant column
+    let x = table(4, 25, 3);
+    let wider = concatenate(Axis(1), &[x.view(), Array2::from_elem((25, 1), 7.3).view()])?;
+    for kernel in [Kernel::Linear, RBF] {
+        let (without, with) = (
+            KernelPca::new(kernel).components(3).fit(&x)?,
+            KernelPca::new(kernel).components(3).fit(&wider)?,
+        );
+        assert_abs_diff_eq!(with.transform(&wider)?, without.transform(&x)?, epsilon = 1e-9);
+    }
     Ok(())
 }

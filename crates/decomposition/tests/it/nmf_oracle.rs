@@ -1,4 +1,4 @@
-//! NMF against scikit-learn 1.9.1 from the same start, iteration for iteration (`oracles/nmf.py`).
+//! NMF against scikit-learn 1.9.1 from the same start, iteration for iteration, and from its own (`oracles/nmf.py`).
 
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use ndarray::{Array2, s};
@@ -14,6 +14,7 @@ type Failure = Box<dyn std::error::Error>;
 struct Oracle {
     cases: Vec<Case>,
     batches: Vec<Batch>,
+    from_svd: Vec<FromSvd>,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +42,17 @@ struct Batch {
     forgetting: f64,
     epochs: usize,
     h: Vec<Vec<f64>>,
+}
+
+#[derive(Deserialize)]
+struct FromSvd {
+    data: String,
+    components: usize,
+    filled: bool,
+    beta: f64,
+    solver: String,
+    iterations: usize,
+    error: f64,
 }
 
 fn table(rows: &[Vec<f64>]) -> Array2<f64> {
@@ -71,6 +83,10 @@ fn start(x: &Array2<f64>, k: usize) -> Start {
     }
 }
 
+fn solver(name: &str) -> Solver {
+    if name == "cd" { Solver::CoordinateDescent } else { Solver::Multiplicative }
+}
+
 fn scale(table: &Array2<f64>) -> f64 {
     table.iter().fold(0.0_f64, |m, v| m.max(v.abs()))
 }
@@ -81,7 +97,7 @@ fn every_loss_and_solver_takes_the_steps_of_scikit_learn() -> Result<(), Failure
     assert_eq!(oracle.cases.len(), 12);
     for case in oracle.cases {
         let x = named(&case.data);
-        let solver = if case.solver == "cd" { Solver::CoordinateDescent } else { Solver::Multiplicative };
+        let solver = solver(&case.solver);
         let spec = Nmf::new(case.components)
             .loss(Loss::Beta(case.beta))
             .solver(solver)
@@ -100,6 +116,22 @@ fn every_loss_and_solver_takes_the_steps_of_scikit_learn() -> Result<(), Failure
             let found = model.transform(&x.slice(s![..5, ..]))?;
             assert_abs_diff_eq!(found, transformed, epsilon = 1e-5 * scale(&transformed));
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_start_by_the_svd_leads_to_the_objective_of_scikit_learn() -> Result<(), Failure> {
+    let oracle = oracle()?;
+    assert_eq!(oracle.from_svd.len(), 2);
+    for case in oracle.from_svd {
+        let spec = Nmf::new(case.components)
+            .loss(Loss::Beta(case.beta))
+            .solver(solver(&case.solver))
+            .start(if case.filled { Start::SvdFilled } else { Start::Svd })
+            .tolerance(0.0);
+        let model = spec.max_iterations(case.iterations).fit(&named(&case.data))?;
+        assert_relative_eq!(model.reconstruction_error(), case.error, max_relative = 1e-4);
     }
     Ok(())
 }

@@ -252,7 +252,7 @@ fn residuals_bound_the_error_of_the_randomized_route() -> Result<(), Failure> {
     Ok(())
 }
 
-// (33), with every case far from the origin and in f32
+// (33), with scikit-learn's 1e-10 near the origin, and with every case far from it and in f32
 #[test]
 fn cases_by_routes() -> Result<(), Failure> {
     let nearly_constant =
@@ -280,7 +280,8 @@ fn cases_by_routes() -> Result<(), Failure> {
         let scale = x.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
         let spread = Pca::new().fit(&x)?.explained_variance()[0].sqrt();
         for offset in [0.0, 1e7 * spread] {
-            // what is far is rounded; both fits are of the rounded numbers
+            // what is far is rounded; both fits are of the rounded numbers, but a mean out there is known to 1e-9 of the spread
+            let (of_variances, of_codes) = if offset == 0.0 { (1e-10, 1e-8) } else { (1e-7, 1e-5) };
             let far = x.mapv(|v| v + offset);
             let near = far.mapv(|v| v - offset);
             for whiten in [false, true] {
@@ -291,11 +292,11 @@ fn cases_by_routes() -> Result<(), Failure> {
                     let what = format!("{name}, {route:?}, offset {offset:e}");
                     let (ours, theirs) = (model.explained_variance(), expected.explained_variance());
                     let worst = (ours / theirs - 1.0).fold(0.0_f64, |m, v| m.max(v.abs()));
-                    assert!(worst < 1e-7, "{what}: {worst:e}");
+                    assert!(worst < of_variances, "{what}: {worst:e}");
                     let codes = (model.transform(&far)? - expected.transform(&near)?)
                         .fold(0.0_f64, |m, v| m.max(v.abs()));
                     let unit = if whiten { 1.0 } else { spread };
-                    assert!(codes < 1e-5 * unit, "{what}: codes {codes:e}");
+                    assert!(codes < of_codes * unit, "{what}: codes {codes:e}");
                     let rebuilt = model.inverse_transform(&model.transform(&far)?)?;
                     let worst = (&rebuilt - &far).fold(0.0_f64, |m, v| m.max(v.abs()));
                     assert!(worst < 1e-8 * scale + 1e-15 * offset * 8.0, "{what}: rebuilt {worst:e}");

@@ -260,6 +260,31 @@ fn bad_hyper_parameters_and_bad_data_are_named() {
     }
 }
 
+#[test]
+fn one_row_one_column_and_a_column_that_is_constant() -> Result<(), Failure> {
+    let mut x = plane_with_noise(2, 60, 5, 1, 0.3);
+    x.column_mut(3).fill(7.3);
+    let mut holes = x.clone();
+    (holes[[4, 1]], holes[[9, 3]]) = (f64::NAN, f64::NAN);
+    let spec = ProbabilisticPca::new(1).tolerance(1e-13).max_iterations(5000);
+    for (spec, x) in [
+        (spec.clone(), &x),
+        (spec.clone().solver(Solver::Em), &x),
+        (spec.clone().missing(true).solver(Solver::Em), &holes),
+    ] {
+        let few = spec.fit(&table(1, 1, 5));
+        assert!(matches!(few, Err(Error::TooFewRows { needed: 2, found: 1, .. })), "{few:?}");
+        // two rows lie on a line, one column leaves no direction to noise
+        assert!(matches!(spec.fit(&table(1, 2, 5)), Err(Error::Numerical { .. })));
+        assert!(matches!(spec.fit(&table(1, 30, 1)), Err(Error::Parameter { name: "directions", .. })));
+        let model = spec.fit(x)?;
+        assert!(model.log_density(x)?.iter().all(|v| v.is_finite()));
+        let rebuilt = model.inverse_transform(&model.transform(x)?)?;
+        assert!(rebuilt.column(3).iter().all(|v| (v - 7.3).abs() < 1e-9), "{}", rebuilt.column(3));
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

@@ -141,6 +141,23 @@ fn a_collapse_and_bad_input_are_named() -> Result<(), Failure> {
     Ok(())
 }
 
+#[test]
+fn one_row_one_column_and_a_column_that_is_constant() -> Result<(), Failure> {
+    for k in [1, 2] {
+        let spec = PpcaMixture::new(k, 1);
+        assert!(matches!(spec.fit(&table(1, 1, 4)), Err(Error::TooFewRows { needed: 2, found: 1, .. })));
+        // one column leaves no direction to noise
+        assert!(matches!(spec.fit(&table(1, 30, 1)), Err(Error::Parameter { name: "directions", .. })));
+        let (mut x, _) = planes(1, 200, 4, 2, 1, 3.0);
+        x.column_mut(2).fill(7.3);
+        let model = spec.restarts(3).fit(&x)?;
+        assert!(model.log_density(&x)?.iter().all(|v| v.is_finite()));
+        assert!(model.means().column(2).iter().all(|v| (v - 7.3).abs() < 1e-12), "{}", model.means());
+        assert!(model.reconstruct(&x)?.column(2).iter().all(|v| (v - 7.3).abs() < 1e-9));
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

@@ -99,6 +99,51 @@ fn a_mirrored_shape_is_another_one_unless_reflections_are_allowed() {
     assert!(greatest((pose.apply(&hand) - &mirrored).into_iter()) < 1e-12);
 }
 
+/// Of a 3 × 3 matrix.
+fn determinant(r: &Array2<f64>) -> f64 {
+    let minor = |a: usize, b: usize| r[[1, a]] * r[[2, b]] - r[[1, b]] * r[[2, a]];
+    r[[0, 0]] * minor(1, 2) - r[[0, 1]] * minor(0, 2) + r[[0, 2]] * minor(0, 1)
+}
+
+#[test]
+fn a_mirrored_member_of_a_population_stays_apart_unless_reflections_are_allowed() {
+    let hands = data::hands_3d().joints;
+    let with_mirrored = |member: usize| {
+        let mut population = hands.clone();
+        population.index_axis_mut(Axis(0), member).column_mut(0).mapv_inplace(|x| -x);
+        population
+    };
+    let population = with_mirrored(7);
+    // it is turned as near to the mean as it comes, which is farther than it lies unmirrored, and adds to the variance
+    let distance = |shapes: &Array3<f64>| {
+        let aligned = Procrustes::new().fit(shapes).expect("hands");
+        assert!(aligned.poses().iter().all(|pose| determinant(pose.rotation()) > 0.0));
+        (&aligned.aligned().index_axis(Axis(0), 7) - aligned.mean()).mapv(|v| v * v).sum()
+    };
+    assert!(distance(&population) > 1.1 * distance(&hands), "{} {}", distance(&population), distance(&hands));
+    let spec = StatisticalShape::new().components(5).unlimited();
+    let (plain, mixed) = (spec.fit(&hands).expect("hands"), spec.fit(&population).expect("hands"));
+    assert!(mixed.total_variance() > plain.total_variance());
+    // mirrored back it is as if it had never been mirrored; only its pose tells
+    let free = Procrustes::new().reflections(true).tolerance(0.0).max_iterations(1000);
+    let (plain, mixed) = (free.fit(&hands).expect("hands"), free.fit(&population).expect("hands"));
+    let extent = greatest(plain.mean().iter().copied());
+    assert!(greatest((plain.aligned() - mixed.aligned()).into_iter()) < 1e-6 * extent);
+    for (i, (a, b)) in plain.poses().iter().zip(mixed.poses()).enumerate() {
+        let turned_over = determinant(a.rotation()) * determinant(b.rotation()) < 0.0;
+        assert_eq!(turned_over, i == 7, "{i}");
+    }
+    let spec = spec.procrustes(free.clone());
+    let (plain, mixed) = (spec.fit(&hands).expect("hands"), spec.fit(&population).expect("hands"));
+    assert!(greatest((plain.variances() - mixed.variances()).into_iter()) < 1e-6 * plain.variances()[0]);
+    let hand = |of: &Array3<f64>| plain.fit_shape(&of.index_axis(Axis(0), 7)).expect("a hand").rms;
+    assert!((hand(&hands) - hand(&population)).abs() < 1e-6 * extent);
+    // the first shape says which side all are brought to
+    let first = free.fit(&with_mirrored(0)).expect("hands");
+    let mirrored = free.fit(&hands).expect("hands").mean() * &array![-1.0, 1.0, 1.0];
+    assert!(greatest((first.mean() - &mirrored).into_iter()) < 1e-6 * extent);
+}
+
 #[test]
 fn an_interrupted_alignment_keeps_what_it_has() {
     let hands = data::hands_3d().joints;

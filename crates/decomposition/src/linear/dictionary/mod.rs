@@ -7,7 +7,8 @@
 //!   ([`batch`](DictionaryLearning::batch), or [`start`](DictionaryLearning::start) and
 //!   [`partial_fit`](DictionaryLearningModel::partial_fit)) the sums of the batches so far stand for their rows, older ones
 //!   counting less, and the objective need not fall from batch to batch.
-//! * [`SparsePca`]: the same with the parts exchanged: the components are sparse, and the scores of each are of length at most 1.
+//! * [`SparsePca`]: the same with the parts exchanged: the components are sparse, and the scores of each are of length at most 1. Online
+//!   ([`batch`](SparsePca::batch)) by columns of the table, a pass over them an iteration.
 //!
 //! **Use it** for denoising and features of patches and signals, for codes of which few are not zero; sparse PCA where components
 //! must be read as few columns. **Do not use it** where an orthogonal basis will do: [PCA](crate::pca) is unique and a pass.

@@ -47,7 +47,8 @@ impl<F: Float> SparsePcaModel<F> {
         &self.components
     }
 
-    /// The objective ½‖X_c − UV‖² + α‖V‖₁ after each iteration, and why the fit ended.
+    /// The objective ½‖X_c − UV‖² + α‖V‖₁ after each iteration, and why the fit ended. Online: summed over a pass as each batch of
+    /// columns met it.
     pub fn history(&self) -> &History {
         &self.history
     }
