@@ -25,6 +25,12 @@ def pair(name, a, b):
         "name": name, "a": a.tolist(), "b": b.tolist(),
         "adjusted_rand": metrics.adjusted_rand_score(a, b),
         "normalized_mutual_info": metrics.normalized_mutual_info_score(a, b),
+        "adjusted_mutual_information": metrics.adjusted_mutual_info_score(a, b),
+        "rand_index": metrics.rand_score(a, b),
+        "fowlkes_mallows": metrics.fowlkes_mallows_score(a, b),
+        "homogeneity": metrics.homogeneity_score(a, b),
+        "completeness": metrics.completeness_score(a, b),
+        "v_measure": metrics.v_measure_score(a, b),
         "accuracy": metrics.accuracy_score(a, b),
         "matched_accuracy": matched_accuracy(a, b),
     }

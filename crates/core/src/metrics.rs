@@ -3,7 +3,10 @@
 //! | function | compares | range |
 //! | --- | --- | --- |
 //! | [`adjusted_rand`] | two clusterings, corrected for chance | -0.5 to 1 |
-//! | [`normalized_mutual_info`] | two clusterings | 0 to 1 |
+//! | [`adjusted_mutual_information`] | two clusterings, corrected for chance | 0 by chance, to 1 |
+//! | [`normalized_mutual_info`], [`v_measure`] | two clusterings | 0 to 1 |
+//! | [`homogeneity`], [`completeness`] | a clustering with classes, one way and the other | 0 to 1 |
+//! | [`rand_index`], [`fowlkes_mallows`] | two clusterings by their pairs | 0 to 1 |
 //! | [`matched_accuracy`] | a clustering with classes, after the best one-to-one matching | 0 to 1 |
 //! | [`accuracy`], [`confusion_matrix`] | predicted classes with true ones | 0 to 1, counts |
 //! | [`silhouette`], [`silhouette_samples`] | a clustering with the data | -1 to 1 |
@@ -13,7 +16,8 @@
 //! | [`dice`] | two segmentations | 0 to 1 |
 //!
 //! Labels are any numbers; only whether they are equal matters, except to [`accuracy`]. Judge a clustering by
-//! [`adjusted_rand`] first: mutual information rises with the number of clusters even by chance,
+//! [`adjusted_rand`] first, or by [`adjusted_mutual_information`] where classes are small or of very different size, which pairs
+//! hardly see (Romano et al., JMLR 17 (2016)). What is not corrected for chance rises with the number of clusters even by accident,
 //! and matched accuracy hides what becomes of clusters without a partner. Silhouette, Calinski–Harabasz and
 //! Davies–Bouldin favour round clusters of like size and say little about the others.
 //!
@@ -34,14 +38,18 @@ mod classification;
 mod contingency;
 mod detection;
 mod dispersion;
+mod information;
 mod partition;
 mod silhouette;
 
-pub use agreement::{adjusted_rand, normalized_mutual_info};
+pub use agreement::{adjusted_rand, fowlkes_mallows, rand_index};
 pub use assignment::{best_assignment, matched_accuracy};
 pub use classification::{Confusion, accuracy, confusion_matrix};
 pub use detection::{auroc, dice};
 pub use dispersion::{calinski_harabasz, davies_bouldin};
+pub use information::{
+    adjusted_mutual_information, completeness, homogeneity, normalized_mutual_info, v_measure,
+};
 pub use silhouette::{silhouette, silhouette_samples};
 
 use crate::{Error, Result};

@@ -256,6 +256,8 @@ impl MiniBatchKMeans {
 ///
 /// # Errors
 /// Those of [k-means](super::KMeans), and [`Error::Parameter`] for `batch`, `epochs`, `patience` or `reassignment` out of range.
+///
+/// With fewer distinct rows than k some centroids coincide or stay without rows, as those of k-means do.
 impl<F: Nearest> Fit<ArrayRef2<F>> for MiniBatchKMeans {
     type Model = MiniBatchKMeansModel<F>;
 

@@ -14,7 +14,8 @@
 //! ([`Algorithm`]) spare most of them without changing a bit of the result. Memory beside the data: the labels, two numbers a row when
 //! there are bounds, and a few k × d sums. Rows are moved near the origin on the fly, sums are accumulated in
 //! `f64` over fixed chunks: data at 10⁸ from the origin give the clusters they would give near it,
-//! and the result has the same bits on any number of threads.
+//! and the result has the same bits on any number of threads. Rows nearer to each other than 10⁻¹⁶² (10⁻²² in `f32`) are equal
+//! rows: the square of their distance is no number above 0.
 //!
 //! Sources: Lloyd, *Least squares quantization in PCM*, IEEE Trans. Inf. Theory 28 (1982); Arthur &
 //! Vassilvitskii, *k-means++: the advantages of careful seeding*, SODA 2007 (the greedy variant of
@@ -44,6 +45,7 @@ pub use mini_batch::MiniBatchKMeans;
 pub use mini_batch_model::MiniBatchKMeansModel;
 pub use model::{CentroidSpec, KMeansModel};
 pub use seeding::greedy_kmeans_plus_plus;
+pub(crate) use spherical::directions;
 pub use spherical::{SphericalKMeans, SphericalKMeansModel};
 
 use crate::weights::{RowWeights, weighted_moments};

@@ -5,7 +5,8 @@
 //! the one of largest cosine, and neither step can raise the inertia Σ w(2 − 2 cos).
 //!
 //! **Use it** for text (tf-idf rows), embeddings and spectra, where length says how much and direction says what. **Do not
-//! use it** where lengths matter, or where rows are near the origin: their direction is noise.
+//! use it** where lengths matter, or where rows are near the origin: their direction is noise. A constant column is not neutral: it
+//! turns all rows towards its axis.
 //!
 //! Cost: as [k-means](super); memory: a copy of the data, divided by its norms.
 //!
@@ -164,6 +165,9 @@ impl SphericalKMeans {
 ///
 /// # Errors
 /// Those of k-means, and [`Error::Value`] for a row of zeros, which has no direction.
+///
+/// With fewer distinct directions than k some centroids coincide or stay without rows; the model's
+/// [`distinct_clusters`](KMeansModel::distinct_clusters) says how many are in use.
 impl<F: Nearest> Fit<ArrayRef2<F>> for SphericalKMeans {
     type Model = SphericalKMeansModel<F>;
 
@@ -174,17 +178,17 @@ impl<F: Nearest> Fit<ArrayRef2<F>> for SphericalKMeans {
 }
 
 /// The rows divided by their norms.
-pub(super) fn directions<F: Nearest>(x: &ArrayRef2<F>) -> Result<Array2<F>> {
+pub(crate) fn directions<F: Nearest>(x: &ArrayRef2<F>) -> Result<Array2<F>> {
     let mut rows = x.to_owned();
     for (index, mut row) in rows.axis_iter_mut(Axis(0)).enumerate() {
-        // divided by the largest value first: squares of large and of small numbers leave the range
+        // divided by the largest value first: squares of large and of small numbers leave the range, and so may the norm itself
         let largest = row.iter().fold(0.0, |m, v| v.abs().f64().max(m));
         if largest == 0.0 {
             let allowed = "rows that are not zero: these have no direction";
             return Err(Error::Value { what: "x", index, value: "a row of zeros".into(), allowed });
         }
-        let norm = largest * row.iter().map(|v| (v.f64() / largest).powi(2)).sum::<f64>().sqrt();
-        row.mapv_inplace(|v| F::of(v.f64() / norm));
+        let norm = row.iter().map(|v| (v.f64() / largest).powi(2)).sum::<f64>().sqrt();
+        row.mapv_inplace(|v| F::of(v.f64() / largest / norm));
     }
     Ok(rows)
 }

@@ -1,6 +1,7 @@
 //! How unlike two rows are.
 
-use ndarray::{ArrayRef2, Axis};
+use crate::kmeans::directions;
+use ndarray::ArrayRef2;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -50,19 +51,8 @@ impl Dissimilarity {
 
     /// The rows side by side, of norm 1 for the cosine: half the squared distance of these is 1 − cos.
     fn rows<F: Nearest>(self, x: &ArrayRef2<F>) -> Result<ndarray::Array2<F>> {
-        let mut rows = x.as_standard_layout().into_owned();
-        if self == Dissimilarity::Cosine {
-            for (index, mut row) in rows.axis_iter_mut(Axis(0)).enumerate() {
-                let largest = row.iter().fold(0.0, |m: f64, v| m.max(v.f64().abs()));
-                if largest == 0.0 {
-                    let allowed = "rows that are not zero: these have no direction";
-                    return Err(Error::Value { what: "x", index, value: "a row of zeros".into(), allowed });
-                }
-                let norm = largest * row.iter().map(|v| (v.f64() / largest).powi(2)).sum::<f64>().sqrt();
-                row.mapv_inplace(|v| F::of(v.f64() / norm));
-            }
-        }
-        Ok(rows)
+        let rows = x.as_standard_layout();
+        if self == Dissimilarity::Cosine { directions(&rows) } else { Ok(rows.into_owned()) }
     }
 }
 

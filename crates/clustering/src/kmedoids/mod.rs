@@ -278,6 +278,8 @@ impl KMedoids {
 /// [`Error::Empty`], [`Error::NonFinite`] (with row and column); [`Error::TooFewRows`] when k > n; [`Error::Parameter`] for a
 /// hyper-parameter out of range; [`Error::Shape`] and [`Error::Value`] for first medoids that are not k different rows;
 /// [`Error::Numerical`] when a dissimilarity overflows or all pairs do not fit into memory; [`Error::Value`] for a row of zeros under the cosine.
+///
+/// With fewer distinct rows than k some medoids are equal rows; of those the first has all the rows, the others none.
 impl<F: Nearest> Fit<ArrayRef2<F>> for KMedoids {
     type Model = KMedoidsModel<F>;
 

@@ -9,7 +9,7 @@
 //! | 5 | `test_kmeans_convergence` | `invariant_5_…` |
 //! | 6, 7, 8 | `test_weighted_vs_repeated`, `test_scaled_weights`, `test_unit_weights_vs_no_weights` | `weights` |
 //! | 10 | `test_kmeans_1_iteration` | `invariant_10_…` |
-//! | 11 | `test_kmeans_init_fitted_centers` | `kmeans::inertia_never_rises_and_labels_are_those_of_predict` |
+//! | 11 | `test_kmeans_init_fitted_centers` | `invariant_11_…` |
 //! | 12 | `test_relocating_with_duplicates` | `invariant_12_…` |
 //! | 13 | `test_sample_weight_zero` | `weights`, `kmeans_family`, `seeding::tests` |
 //! | 14 | `test_float_precision` | `invariant_14_…` |
@@ -34,7 +34,7 @@ use approx::{assert_abs_diff_eq, assert_relative_eq};
 use ndarray::{Array1, Array2, Axis, array, s};
 use proptest::prelude::*;
 use unsup_clustering::{Algorithm, BisectingKMeans, Init, KMeans, MiniBatchKMeans, SphericalKMeans};
-use unsup_core::estimator::{Fit, Predict};
+use unsup_core::estimator::{Fit, Predict, Transform};
 use unsup_core::observe::{Silent, Stop};
 use unsup_core::store::Persist;
 use unsup_core::{Seed, data};
@@ -204,6 +204,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
+    fn invariant_11_a_fit_from_the_centroids_of_a_converged_one_changes_nothing(n in 10usize..300, d in 1usize..6, k in 1usize..8, seed in any::<u64>()) {
+        // scikit-learn's test_kmeans_init_fitted_centers; no row is as near to one centroid as to another
+        let x = normals(n, d, seed);
+        for algorithm in [Algorithm::Auto, Algorithm::Lloyd, Algorithm::Hamerly, Algorithm::Yinyang] {
+            let spec = KMeans::new(k).algorithm(algorithm).seed(seed);
+            let model = spec.clone().tolerance(0.0).fit(&x)?;
+            prop_assert_eq!(model.history().stop(), Stop::Converged);
+            let again = spec.init(Init::Centroids(model.centroids().clone())).fit(&x)?;
+            prop_assert_eq!(again.centroids(), model.centroids());
+            prop_assert_eq!((again.labels(), again.inertia()), (model.labels(), model.inertia()));
+            prop_assert_eq!((again.history().iterations(), again.history().stop()), (1, Stop::Converged));
+        }
+    }
+
+    #[test]
     fn single_precision_is_double_up_to_its_rounding(n in 20usize..300, d in 1usize..8, k in 1usize..8, seed in any::<u64>()) {
         let x = normals(n, d, seed).mapv(|v| v as f32);
         let wide = x.mapv(f64::from);
@@ -233,7 +248,16 @@ proptest! {
         let grid = 2f64.powi(32);
         let x = normals(n, d, seed).mapv(|v| (v * grid).round() / grid);
         let spec = KMeans::new(k).init(Init::Random).max_iterations(30).seed(seed);
-        let (near, far) = (spec.fit(&x)?, spec.fit(&x.mapv(|v| v + 1e6))?);
+        let far_rows = x.mapv(|v| v + 1e6);
+        let (near, far) = (spec.fit(&x)?, spec.fit(&far_rows)?);
         prop_assert!((near.inertia() - far.inertia()).abs() <= 1e-6 * near.inertia(), "{} {}", near.inertia(), far.inertia());
+        prop_assert_eq!(&far.predict(&far_rows)?, far.labels());
+        for (i, mut distances) in near.transform(&x)?.rows().into_iter().map(|row| row.to_vec()).enumerate() {
+            distances.sort_unstable_by(f64::total_cmp);
+            // on a boundary the rounding of the mean decides
+            if k == 1 || distances[1] - distances[0] > 1e-6 {
+                prop_assert_eq!(far.labels()[i], near.labels()[i], "row {}", i);
+            }
+        }
     }
 }

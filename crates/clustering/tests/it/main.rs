@@ -1,6 +1,7 @@
 //! The integration tests of the clustering crate.
 
 mod bayesian_mixture;
+mod degenerate;
 mod kmeans;
 mod kmeans_bounds;
 mod kmeans_family;

@@ -21,6 +21,12 @@ struct Pair {
     b: Option<Vec<usize>>,
     adjusted_rand: f64,
     normalized_mutual_info: f64,
+    adjusted_mutual_information: f64,
+    rand_index: f64,
+    fowlkes_mallows: f64,
+    homogeneity: f64,
+    completeness: f64,
+    v_measure: f64,
     accuracy: f64,
     matched_accuracy: f64,
 }
@@ -65,6 +71,13 @@ fn agreement_equals_scikit_learn() -> Outcome {
         let b = pair.b.map_or_else(|| (0..120_000).map(|i| i * i % 11).collect(), Array1::from);
         close(metrics::adjusted_rand(&a, &b)?, pair.adjusted_rand, &pair.name);
         close(metrics::normalized_mutual_info(&a, &b)?, pair.normalized_mutual_info, &pair.name);
+        let adjusted = metrics::adjusted_mutual_information(&a, &b)?;
+        close(adjusted, pair.adjusted_mutual_information, &pair.name);
+        close(metrics::rand_index(&a, &b)?, pair.rand_index, &pair.name);
+        close(metrics::fowlkes_mallows(&a, &b)?, pair.fowlkes_mallows, &pair.name);
+        close(metrics::homogeneity(&a, &b)?, pair.homogeneity, &pair.name);
+        close(metrics::completeness(&a, &b)?, pair.completeness, &pair.name);
+        close(metrics::v_measure(&a, &b)?, pair.v_measure, &pair.name);
         close(metrics::accuracy(&a, &b)?, pair.accuracy, &pair.name);
         close(metrics::matched_accuracy(&a, &b)?, pair.matched_accuracy, &pair.name);
     }
@@ -75,8 +88,23 @@ fn agreement_equals_scikit_learn() -> Outcome {
 fn the_published_17_point_pair_has_its_published_scores() -> Outcome {
     let a = array![1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3];
     let b = array![1, 1, 1, 1, 2, 1, 2, 2, 2, 2, 3, 1, 3, 3, 3, 2, 2];
-    assert!((metrics::adjusted_rand(&a, &b)? - 0.266_940).abs() < 1e-6);
-    assert!((metrics::normalized_mutual_info(&a, &b)? - 0.378_350).abs() < 1e-6);
+    let published = [
+        (metrics::adjusted_rand(&a, &b)?, 0.266_940),
+        (metrics::rand_index(&a, &b)?, 0.691_176),
+        (metrics::fowlkes_mallows(&a, &b)?, 0.487_950),
+        (metrics::normalized_mutual_info(&a, &b)?, 0.378_350),
+        (metrics::adjusted_mutual_information(&a, &b)?, 0.278_210),
+        (metrics::homogeneity(&a, &b)?, 0.374_602),
+        (metrics::completeness(&a, &b)?, 0.382_173),
+        (metrics::v_measure(&a, &b)?, 0.378_350),
+    ];
+    for (found, expected) in published {
+        assert!((found - expected).abs() < 1e-6, "{found}, published {expected}");
+    }
+    // 110 copies of the rows leave little to chance: test_adjusted_mutual_info_score has 0.38
+    let copies = |l: &Array1<usize>| Array1::from_iter((0..110 * 17).map(|i| l[i % 17]));
+    let adjusted = metrics::adjusted_mutual_information(&copies(&a), &copies(&b))?;
+    assert!((0.375..0.378_350).contains(&adjusted), "{adjusted}");
     Ok(())
 }
 
@@ -107,6 +135,15 @@ fn an_offset_of_1e8_moves_the_silhouette_only_by_the_rounding_of_the_data() -> O
     let iris = data::iris();
     let moved = metrics::silhouette(&(&iris.x + 1e8), &iris.labels)?;
     assert!((moved - 0.503_477).abs() < 1e-6, "{moved}");
+    Ok(())
+}
+
+/// By distances from a Gram matrix it is 0.399 here; the truth is 0.751.
+#[test]
+fn an_offset_of_1e8_moves_davies_bouldin_only_by_the_rounding_of_the_data() -> Outcome {
+    let iris = data::iris();
+    let moved = metrics::davies_bouldin(&(&iris.x + 1e8), &iris.labels)?;
+    assert!((moved - 0.751_371).abs() < 1e-6, "{moved}");
     Ok(())
 }
 

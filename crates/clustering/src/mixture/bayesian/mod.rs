@@ -248,6 +248,9 @@ impl BayesianGaussianMixture {
 /// # Errors
 /// Those of [`GaussianMixture`](super::GaussianMixture), except that no component collapses as long as the prior's covariance is
 /// positive definite: [`Error::Numerical`](unsup_core::Error::Numerical) when it is not (constant data and a floor of 0).
+///
+/// With fewer distinct rows than components, the components without rows keep their prior. Squares below the floor, such as those of
+/// denormals, are those of equal rows.
 impl<F: Nearest> Fit<ArrayRef2<F>> for BayesianGaussianMixture {
     type Model = BayesianGaussianMixtureModel;
 
