@@ -5,9 +5,10 @@ use std::hint::black_box;
 use std::time::Duration;
 use unsup::Seed;
 use unsup::core::candle::{Device, Tensor, Var};
+use unsup::core::math::in_pool;
+use unsup::core::nn::backward;
 use unsup::core::nn::ops::{self, ConvOptions};
-use unsup::core::nn::{Linear, Mlp, Mode, Params, ResNet, ResNetSpec, backward};
-use unsup::core::train::{AdamW, Optimizer, Sgd};
+use unsup_benches::nn::{Arrays, Step, dcgan, dense_autoencoder, resnet18, vae};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -102,30 +103,19 @@ fn backward_passes(c: &mut Criterion) {
 
 fn steps(c: &mut Criterion) {
     settings(c, "training step", |group| {
-        let params = Params::new(Seed::new(0));
-        let net = ResNet::new(&params, &ResNetSpec::new(3).widths([64, 128, 256, 512]).blocks(2))?;
-        let head = Linear::new(&params.scope("head"), net.features(), 10)?;
-        let (x, labels) = (
-            normals(&[BATCH, 3, 32, 32])?,
-            Tensor::zeros(BATCH, unsup::core::candle::DType::U32, &Device::Cpu)?,
-        );
-        let mut sgd = Sgd::new(params.trainable());
-        let mut step = || {
-            let loss = ops::cross_entropy(&head.forward(&net.forward(&x, Mode::Train)?)?, &labels)?;
-            sgd.step(&backward(&loss)?, 1e-4)
-        };
-        step()?;
-        group.bench_function("ResNet-18, CIFAR stem, batch 64, SGD", |b| b.iter(&mut step));
-
-        let params = Params::new(Seed::new(0));
-        let net = Mlp::new(&params, &[784, 512, 256, 32, 256, 512, 784])?;
-        let (x, mut adam) = (normals(&[128, 784])?, AdamW::new(params.trainable()));
-        let mut step = || {
-            let loss = ops::mean_squared_error(&net.forward(&x, Mode::Train)?, &x)?;
-            adam.step(&backward(&loss)?, 1e-4)
-        };
-        step()?;
-        group.bench_function("autoencoder 784-512-256-32, batch 128, AdamW", |b| b.iter(&mut step));
+        type Make = fn(Arrays<'_>) -> unsup::Result<Step>;
+        let makers: [(&str, Make); 4] = [
+            ("ResNet-18, CIFAR stem, batch 64, SGD", resnet18),
+            ("DCGAN, 64…1 at 32², batch 64", dcgan),
+            ("autoencoder 784-512-256-32, batch 128, AdamW", dense_autoencoder),
+            ("VAE 784-400-20, batch 128, AdamW", vae),
+        ];
+        for (name, make) in makers {
+            let mut step = make(Arrays::Drawn)?;
+            // as the trainer does
+            in_pool(&mut step)?;
+            group.bench_function(name, |b| b.iter(|| in_pool(&mut step)));
+        }
         Ok(())
     });
 }

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::time::Instant;
-use unsup::core::candle::{Device, Tensor, Var};
+use unsup::core::candle::{DType, Device, Tensor, Var};
 use unsup::core::data::npy;
 use unsup::core::math::in_pool;
 use unsup::core::nn::{
@@ -44,10 +44,10 @@ pub fn prepare(name: &str, folder: &Path) -> unsup::Result<Run> {
         "max_pool_bwd" => gradient(arrays("x")?, |x| ops::max_pool2d(x, 2, 2)),
         "avg_pool_bwd" => gradient(arrays("x")?, |x| ops::avg_pool2d(x, 2, 2)),
         "log_softmax_bwd" => gradient(arrays("x")?, ops::log_softmax),
-        "resnet18_step" => step(resnet18(folder)?),
-        "dense_ae_step" => step(dense_autoencoder(folder)?),
-        "vae_step" => step(vae(folder)?),
-        "dcgan_step" => step(dcgan(folder)?),
+        "resnet18_step" => step(resnet18(Arrays::Written(folder))?),
+        "dense_ae_step" => step(dense_autoencoder(Arrays::Written(folder))?),
+        "vae_step" => step(vae(Arrays::Written(folder))?),
+        "dcgan_step" => step(dcgan(Arrays::Written(folder))?),
         other => Err(unsup::Error::parameter("row", other, "a workload of the group nn")),
     }
 }
@@ -106,6 +106,34 @@ fn step(mut step: Step) -> unsup::Result<Run> {
     }))
 }
 
+/// Where a training step has its arrays from.
+#[derive(Debug, Clone, Copy)]
+pub enum Arrays<'a> {
+    /// The harness wrote them here, so that both sides hold the same numbers.
+    Written(&'a Path),
+    /// Normal numbers; parameters start as they are initialised.
+    Drawn,
+}
+
+impl Arrays<'_> {
+    fn get(self, row: &str, name: &str, shape: &[usize]) -> unsup::Result<Tensor> {
+        let Arrays::Written(folder) = self else {
+            let values = Seed::new(1).named(name).normals(shape.iter().product());
+            let values: Vec<f32> = values.into_iter().map(|v| v as f32).collect();
+            return Ok(Tensor::from_vec(values, shape, &Device::Cpu)?);
+        };
+        read(folder, row, name)
+    }
+
+    /// The parameters, at their start.
+    fn start(self, row: &str, name: &str, params: &Params) -> unsup::Result<Vec<Var>> {
+        match self {
+            Arrays::Written(folder) => start(params, &read(folder, row, name)?),
+            Arrays::Drawn => Ok(params.trainable()),
+        }
+    }
+}
+
 /// Parameters that start at the values the harness wrote, one after the other.
 fn start(params: &Params, weights: &Tensor) -> unsup::Result<Vec<Var>> {
     let variables = params.trainable();
@@ -129,13 +157,17 @@ fn value(loss: &Tensor) -> unsup::Result<f64> {
 ///
 /// # Errors
 /// When an array is missing.
-pub fn resnet18(folder: &Path) -> unsup::Result<Step> {
-    let arrays = |array: &str| read(folder, "resnet18_step", array);
-    let (x, labels) = (arrays("x")?, arrays("labels")?.to_dtype(unsup::core::candle::DType::U32)?);
+pub fn resnet18(arrays: Arrays<'_>) -> unsup::Result<Step> {
+    const ROW: &str = "resnet18_step";
+    let x = arrays.get(ROW, "x", &[64, 3, 32, 32])?;
+    let labels = match arrays {
+        Arrays::Written(folder) => read(folder, ROW, "labels")?.to_dtype(DType::U32)?,
+        Arrays::Drawn => Tensor::zeros(64, DType::U32, &Device::Cpu)?,
+    };
     let params = Params::new(Seed::new(0));
     let net = ResNet::new(&params, &ResNetSpec::new(3).widths([64, 128, 256, 512]).blocks(2))?;
     let head = Linear::new(&params.scope("head"), net.features(), 10)?;
-    let mut optimizer = Sgd::new(start(&params, &arrays("weights")?)?).momentum(0.9);
+    let mut optimizer = Sgd::new(arrays.start(ROW, "weights", &params)?).momentum(0.9);
     Ok(Box::new(move || {
         let logits = head.forward(&net.forward(&x, Mode::Train)?)?;
         let loss = ops::cross_entropy(&logits, &labels)?;
@@ -145,11 +177,15 @@ pub fn resnet18(folder: &Path) -> unsup::Result<Step> {
 }
 
 /// 784-512-256-32 and back, squared error, batch 128, AdamW.
-fn dense_autoencoder(folder: &Path) -> unsup::Result<Step> {
-    let x = read(folder, "dense_ae_step", "x")?;
+///
+/// # Errors
+/// When an array is missing.
+pub fn dense_autoencoder(arrays: Arrays<'_>) -> unsup::Result<Step> {
+    const ROW: &str = "dense_ae_step";
+    let x = arrays.get(ROW, "x", &[128, 784])?;
     let params = Params::new(Seed::new(0));
     let net = Mlp::new(&params, &[784, 512, 256, 32, 256, 512, 784])?;
-    let mut optimizer = AdamW::new(start(&params, &read(folder, "dense_ae_step", "weights")?)?);
+    let mut optimizer = AdamW::new(arrays.start(ROW, "weights", &params)?);
     Ok(Box::new(move || {
         let loss = ops::mean_squared_error(&net.forward(&x, Mode::Train)?, &x)?;
         optimizer.step(&backward(&loss)?, 1e-3)?;
@@ -158,12 +194,16 @@ fn dense_autoencoder(folder: &Path) -> unsup::Result<Step> {
 }
 
 /// 784-400-20, Bernoulli pixels, batch 128, AdamW.
-fn vae(folder: &Path) -> unsup::Result<Step> {
-    let (x, noise) = (read(folder, "vae_step", "x")?, read(folder, "vae_step", "noise")?);
+///
+/// # Errors
+/// When an array is missing.
+pub fn vae(arrays: Arrays<'_>) -> unsup::Result<Step> {
+    const ROW: &str = "vae_step";
+    let (x, noise) = (arrays.get(ROW, "x", &[128, 784])?, arrays.get(ROW, "noise", &[128, 20])?);
     let params = Params::new(Seed::new(0));
     let encoder = Mlp::new(&params.scope("encoder"), &[784, 400, 40])?;
     let decoder = Mlp::new(&params.scope("decoder"), &[20, 400, 784])?;
-    let mut optimizer = AdamW::new(start(&params, &read(folder, "vae_step", "weights")?)?);
+    let mut optimizer = AdamW::new(arrays.start(ROW, "weights", &params)?);
     Ok(Box::new(move || {
         let moments = encoder.forward(&x, Mode::Train)?;
         let (mean, log_variance) = (moments.narrow(1, 0, 20)?, moments.narrow(1, 20, 20)?);
@@ -178,9 +218,13 @@ fn vae(folder: &Path) -> unsup::Result<Step> {
 
 /// Generator 64 → 256 x 4² → 128 x 8² → 64 x 16² → 1 x 32² and the discriminator that mirrors it
 /// (Radford et al. 2016): one step of each, batch 64, Adam.
-fn dcgan(folder: &Path) -> unsup::Result<Step> {
+///
+/// # Errors
+/// When an array is missing.
+pub fn dcgan(arrays: Arrays<'_>) -> unsup::Result<Step> {
+    const ROW: &str = "dcgan_step";
     const WIDTHS: [usize; 4] = [256, 128, 64, 1];
-    let (x, noise) = (read(folder, "dcgan_step", "x")?, read(folder, "dcgan_step", "noise")?);
+    let (x, noise) = (arrays.get(ROW, "x", &[64, 1, 32, 32])?, arrays.get(ROW, "noise", &[64, 64])?);
     let params = [Params::new(Seed::new(0)), Params::new(Seed::new(1))];
     let (first, halving) = (ConvSpec::new(4).bias(false), ConvSpec::new(4).stride(2).padding(1).bias(false));
     let mut up = Vec::new();
@@ -220,7 +264,8 @@ fn dcgan(folder: &Path) -> unsup::Result<Step> {
         Ok::<_, unsup::Error>(x.flatten_all()?)
     };
     let [generator, discriminator] = [("generator", 0), ("discriminator", 1)].map(|(name, i)| {
-        start(&params[i], &read(folder, "dcgan_step", name)?)
+        arrays
+            .start(ROW, name, &params[i])
             .map(|variables| AdamW::new(variables).betas(0.5, 0.999).weight_decay(0.0))
     });
     let (mut generator, mut discriminator) = (generator?, discriminator?);

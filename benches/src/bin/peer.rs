@@ -223,7 +223,7 @@ fn resident() -> Result<(f64, f64), Failure> {
 
 fn memory(folder: &Path) -> Result<(), Failure> {
     let (before, _) = resident()?;
-    let mut step = nn::resnet18(folder)?;
+    let mut step = nn::resnet18(nn::Arrays::Written(folder))?;
     for _ in 0..3 {
         step()?;
     }

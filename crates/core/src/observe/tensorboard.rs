@@ -176,6 +176,35 @@ mod tests {
         assert_eq!(found, expected);
     }
 
+    /// TensorBoard's own writer, byte for byte (`oracles/event_file.py`, which reads them back as TensorBoard does).
+    #[test]
+    fn records_are_those_that_tensorboard_writes() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../oracles/event_file.json");
+        let oracle: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+        let events = oracle["events"].as_array().ok_or("no events")?;
+        assert_eq!(events.len(), 3);
+        for told in events {
+            let task = told["task"].as_str().ok_or("no task")?;
+            let scalars = told["scalars"].as_array().ok_or("no scalars")?;
+            let values: Vec<u8> = scalars
+                .iter()
+                .flat_map(|pair| {
+                    let (name, value) =
+                        (pair[0].as_str().unwrap_or(""), pair[1].as_f64().unwrap_or(f64::NAN));
+                    field_bytes(1, &scalar(task, name, value))
+                })
+                .collect();
+            let (time, step) =
+                (told["wall_time"].as_f64().ok_or("no time")?, told["step"].as_u64().ok_or("no step")?);
+            let hex: String = record(&event(time, step, &field_bytes(5, &values)))
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            assert_eq!(Some(hex.as_str()), told["record"].as_str());
+        }
+        Ok(())
+    }
+
     #[test]
     fn a_file_is_whole_records_with_their_checksums() -> std::result::Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;

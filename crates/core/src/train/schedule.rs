@@ -39,7 +39,7 @@ impl Schedule {
         Schedule { peak: rate, warmup: 0.0, course: Course::Constant }
     }
 
-    /// From `peak` down to 0 along half a cosine (Loshchilov & Hutter 2017, without restarts).
+    /// From `peak` at the first step down to 0 after the last along half a cosine (Loshchilov & Hutter 2017, without restarts).
     pub fn cosine(peak: f64) -> Self {
         Schedule { course: Course::Cosine, ..Self::constant(peak) }
     }
@@ -139,6 +139,7 @@ mod tests {
         let rates: Vec<f64> = (0..40).map(|step| schedule.rate(step, 40)).collect();
         assert!(rates[..10].windows(2).all(|w| w[0] < w[1]) && rates[9] == 2.0);
         assert!(rates[10..].windows(2).all(|w| w[0] > w[1]) && rates[39] > 0.0);
+        assert_eq!((rates[10], schedule.rate(40, 40)), (2.0, 0.0), "exact at both ends");
         assert_eq!(schedule.rate(1000, 40), 0.0);
         assert_eq!(Schedule::constant(0.5).rate(7, 3), 0.5);
         assert_eq!(schedule.rate(0, 0), 2.0);
@@ -154,7 +155,7 @@ mod tests {
         assert!(rates.iter().enumerate().all(|(i, &r)| close(r, 0.1_f64.powi(i as i32 / 33))), "{rates:?}");
         let cycle = Schedule::one_cycle(2.0);
         assert!(cycle.check().is_ok() && cycle.warmup(0.1).check().is_err());
-        assert!(close(cycle.rate(0, 100), 0.08) && cycle.rate(29, 100) == 2.0);
+        assert_eq!((cycle.rate(0, 100), cycle.rate(29, 100)), (2.0 / 25.0, 2.0));
         assert_eq!(cycle.rate(99, 100), 2.0 / 250_000.0);
         // torch.optim.lr_scheduler.OneCycleLR(max_lr=2, total_steps=100) at steps 10 and 50
         assert!(close(cycle.rate(10, 100), 0.590_327_896_928_201_5), "{}", cycle.rate(10, 100));

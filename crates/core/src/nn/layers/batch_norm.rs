@@ -1,6 +1,6 @@
 use super::Mode;
 use crate::nn::ops::Moments;
-use crate::nn::ops::element::{by_type, update, values};
+use crate::nn::ops::element::{by_type, ours, update, values};
 use crate::nn::{Init, Params, ops};
 use crate::{Float, Result};
 use candle_core::Tensor;
@@ -95,7 +95,7 @@ impl BatchNorm {
 
 /// running += momentum·(scale·new − running), where it lies.
 fn average(running: &Tensor, new: &Tensor, scale: f64) -> Result<()> {
-    if !running.device().is_cpu() {
+    if !ours(running) {
         let moved = ((running * (1.0 - MOMENTUM))? + (new * (scale * MOMENTUM))?)?;
         return Ok(running.slice_set(&moved, 0, 0)?);
     }

@@ -1,6 +1,6 @@
 //! Element-wise activations in one pass each.
 
-use super::element::{Element, by_type, float, shaped, tensor, values};
+use super::element::{Element, by_type, float, ours, shaped, tensor, values};
 use super::record::{record, record1};
 use super::reduce::{map, map2};
 use crate::math::elementary::Elementary;
@@ -13,7 +13,7 @@ use candle_core::Tensor;
 /// [`Error::Shape`](crate::Error::Shape) when x does not hold `f32` or `f64`.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     float(x, "x")?;
-    if !x.device().is_cpu() {
+    if !ours(x) {
         return Ok(x.relu()?);
     }
     let x = &x.contiguous()?;
@@ -32,7 +32,7 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 pub fn add_relu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     float(a, "a")?;
     shaped(b, "b", a.dims(), a)?;
-    if !a.device().is_cpu() {
+    if !ours(a) {
         return Ok((a + b)?.relu()?);
     }
     let (a, b) = (&a.contiguous()?, &b.contiguous()?);
@@ -51,7 +51,7 @@ pub fn add_relu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// [`Error::Shape`](crate::Error::Shape) when x does not hold `f32` or `f64`.
 pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
     float(x, "x")?;
-    if !x.device().is_cpu() {
+    if !ours(x) {
         // tanh saturates where exp overflows
         return Ok((((x * 0.5)?.tanh()? + 1.0)? * 0.5)?);
     }
@@ -81,7 +81,7 @@ pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
 pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
     float(x, "x")?;
     check_slope(slope)?;
-    if !x.device().is_cpu() {
+    if !ours(x) {
         return Ok((x.relu()? - (x.neg()?.relu()? * slope)?)?);
     }
     let x = &x.contiguous()?;
@@ -113,7 +113,7 @@ pub fn leaky_relu_gradient(x: &Tensor, dy: &Tensor, slope: f64) -> Result<Tensor
     float(x, "x")?;
     shaped(dy, "dy", x.dims(), x)?;
     check_slope(slope)?;
-    if !x.device().is_cpu() {
+    if !ours(x) {
         let positive = x.gt(0.0)?.to_dtype(x.dtype())?;
         return Ok((dy * ((positive * (1.0 - slope))? + slope)?)?);
     }
@@ -151,7 +151,7 @@ pub(in crate::nn) fn check_slope(slope: f64) -> Result<()> {
 /// ```
 pub fn tanh(x: &Tensor) -> Result<Tensor> {
     float(x, "x")?;
-    if !x.device().is_cpu() {
+    if !ours(x) {
         return Ok(x.tanh()?);
     }
     let x = &x.contiguous()?;

@@ -9,7 +9,7 @@
 
 use super::activation::{check_slope, leak, leaked, leaky_relu, passed, rectify};
 use super::channels::{Channel, by_channel, plane, planes_of};
-use super::element::{Backend, Element, by_type, float, shaped, tensor, values};
+use super::element::{Backend, Element, by_type, float, ours, shaped, tensor, values};
 use super::record::record;
 use super::reduce::{sum, sums2};
 use crate::{Error, Float, Result};
@@ -56,7 +56,7 @@ pub fn batch_norm(
     if n * pixels < 2 {
         return Err(Error::TooFewRows { method: "batch normalisation", needed: 2, found: n * pixels });
     }
-    if !x.device().is_cpu() {
+    if !ours(x) {
         let axes: Vec<usize> = (0..x.rank()).filter(|&axis| axis != 1).collect();
         let mean = x.mean_keepdim(&axes[..])?;
         let variance = x.broadcast_sub(&mean)?.sqr()?.mean_keepdim(&axes[..])?;
@@ -93,7 +93,7 @@ pub fn batch_norm_by(
 ) -> Result<Tensor> {
     let arguments = [(gamma, "gamma"), (beta, "beta"), (mean, "mean"), (variance, "variance")];
     let (_, c, _) = check(x, &arguments, slope)?;
-    if !x.device().is_cpu() {
+    if !ours(x) {
         let shape: Vec<usize> = (0..x.rank()).map(|axis| if axis == 1 { c } else { 1 }).collect();
         let (mean, variance) = (mean.detach().reshape(&shape[..])?, variance.detach().reshape(shape)?);
         return composed(x, gamma, beta, &mean, &variance, epsilon, slope);

@@ -1,6 +1,6 @@
 //! Bilinear interpolation of images to another size.
 
-use super::element::{Element, by_type, tensor, values};
+use super::element::{Element, by_type, ours, tensor, values};
 use super::pool::images;
 use super::record::record1;
 use super::reduce::STRETCH;
@@ -37,7 +37,7 @@ pub fn upsample_bilinear2d(x: &Tensor, size: [usize; 2]) -> Result<Tensor> {
     if oh == 0 || ow == 0 {
         return Err(Error::parameter("size", format!("{oh} x {ow}"), "at least 1 x 1"));
     }
-    if !x.device().is_cpu() {
+    if !ours(x) {
         return composed(x, &axis(h, oh), &axis(w, ow));
     }
     let x = &x.contiguous()?;

@@ -1,6 +1,6 @@
 //! What concerns the channels of images: each written by one thread, its sum, one number added to it.
 
-use super::element::{Backend, Element, by_type, float, shaped, tensor, values};
+use super::element::{Backend, Element, by_type, float, ours, shaped, tensor, values};
 use super::record::record;
 use super::reduce::{cleared, map_rows, sum, write, write2};
 use crate::{Error, Result};
@@ -166,7 +166,7 @@ pub fn add_channels(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
     float(x, "x")?;
     let (_, c, pixels) = planes_of(x, "x")?;
     shaped(bias, "bias", &[c], x)?;
-    if !x.device().is_cpu() {
+    if !ours(x) {
         let shape: Vec<usize> = (0..x.rank()).map(|axis| if axis == 1 { c } else { 1 }).collect();
         return Ok(x.broadcast_add(&bias.reshape(shape)?)?);
     }

@@ -1,6 +1,6 @@
 //! Dropout (Srivastava et al. 2014).
 
-use super::element::{Element, by_type, float, tensor, values};
+use super::element::{Element, by_type, float, ours, tensor, values};
 use super::record::record1;
 use super::reduce::STRETCH;
 use crate::{Error, Float, Result, Seed};
@@ -33,7 +33,7 @@ pub fn dropout(x: &Tensor, p: f64, seed: Seed) -> Result<Tensor> {
     if p == 0.0 {
         return Ok(x.clone());
     }
-    if !x.device().is_cpu() {
+    if !ours(x) {
         return composed(x, p, seed);
     }
     let x = &x.contiguous()?;

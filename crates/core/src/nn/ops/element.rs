@@ -50,6 +50,27 @@ macro_rules! by_type {
 }
 pub(crate) use by_type;
 
+/// Whether operations on this tensor are those written here, for the CPU, rather than composed from the backend's.
+pub(crate) fn ours(x: &Tensor) -> bool {
+    #[cfg(test)]
+    if COMPOSE.get() {
+        return false;
+    }
+    x.device().is_cpu()
+}
+
+#[cfg(test)]
+thread_local!(static COMPOSE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
+
+/// What `f` gives where operations are composed as on another device.
+#[cfg(test)]
+pub(crate) fn as_elsewhere<R>(f: impl FnOnce() -> R) -> R {
+    COMPOSE.set(true);
+    let result = f();
+    COMPOSE.set(false);
+    result
+}
+
 /// A tensor of floating point numbers on any device.
 pub(crate) fn float(x: &Tensor, what: &'static str) -> Result<()> {
     match x.dtype() {

@@ -5,7 +5,7 @@
 //! other images of a batch. Moments are two-pass and summed in `f64`.
 
 use super::channels::planes_of;
-use super::element::{Element, by_type, float, shaped, tensor, values};
+use super::element::{Element, by_type, float, ours, shaped, tensor, values};
 use super::layer_norm::{check_epsilon, moments_of, standardized};
 use super::record::record;
 use super::reduce::{STRETCH, sums2};
@@ -46,7 +46,7 @@ pub fn group_norm(x: &Tensor, groups: usize, weight: &Tensor, bias: &Tensor, eps
     shaped(weight, "weight", &[c], x)?;
     shaped(bias, "bias", &[c], x)?;
     check_epsilon(epsilon)?;
-    if !x.device().is_cpu() {
+    if !ours(x) {
         return composed(x, groups, weight, bias, epsilon);
     }
     let (x, weight, bias) = (&x.contiguous()?, &weight.contiguous()?, &bias.contiguous()?);

@@ -9,7 +9,7 @@
 //! divergence; [`bce_with_logits`] and [`mean_squared_error`] are the means over all elements that other libraries have.
 
 use super::activation::logistic;
-use super::element::{Element, by_type, float, shaped, tensor, values};
+use super::element::{Element, by_type, float, ours, shaped, tensor, values};
 use super::record::record;
 use super::reduce::{STRETCH, map_rows, map2, sum};
 use crate::math::elementary::Elementary;
@@ -97,7 +97,7 @@ impl<T: Element, F: Fn([T; N]) -> T, const N: usize> WithSimd for RowSum<'_, T, 
 pub fn bernoulli_log_likelihood(x: &Tensor, logits: &Tensor) -> Result<Tensor> {
     let (n, width) = rows(x)?;
     shaped(logits, "logits", x.dims(), x)?;
-    if !x.device().is_cpu() {
+    if !ours(x) {
         let softplus = (logits.relu()? + (logits.abs()?.neg()?.exp()? + 1.0)?.log()?)?;
         return Ok(((x * logits)? - softplus)?.reshape((n, width))?.sum(1)?);
     }
@@ -159,7 +159,7 @@ pub fn mean_squared_error(x: &Tensor, target: &Tensor) -> Result<Tensor> {
     if count == 0 {
         return Err(Error::Empty { what: "x", shape: x.dims().to_vec() });
     }
-    if !x.device().is_cpu() {
+    if !ours(x) {
         return Ok((x - target)?.sqr()?.mean_all()?);
     }
     let (x, target) = (&x.contiguous()?, &target.contiguous()?);
@@ -193,7 +193,7 @@ pub fn gaussian_log_likelihood(x: &Tensor, mean: &Tensor, log_variance: &Tensor)
     shaped(mean, "mean", x.dims(), x)?;
     shaped(log_variance, "log_variance", x.dims(), x)?;
     let constant = TAU.ln();
-    if !x.device().is_cpu() {
+    if !ours(x) {
         let squares = ((x - mean)?.sqr()? * log_variance.neg()?.exp()?)?;
         let terms = ((squares + log_variance)? + constant)?;
         return Ok((terms.reshape((n, width))?.sum(1)? * -0.5)?);

@@ -4,7 +4,7 @@
 //! the input carries none.
 
 use super::channels::channel_sums;
-use super::element::{Backend, Element, by_type, float, shaped, tensor, values};
+use super::element::{Backend, Element, by_type, float, ours, shaped, tensor, values};
 use super::record::{Gradient, record};
 use crate::math::gemm::{Mat, product, product_plus};
 use crate::{Error, Result};
@@ -37,7 +37,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     if let Some(bias) = bias {
         shaped(bias, "bias", &[out], x)?;
     }
-    if !x.device().is_cpu() {
+    if !ours(x) {
         let y = x.matmul(&weight.t()?)?;
         return Ok(bias.map_or(Ok(y.clone()), |bias| y.broadcast_add(bias))?);
     }

@@ -19,7 +19,7 @@
 //!
 //! On the CPU each is one operation in candle's graph with a hand-written backward pass, for `f32` and
 //! `f64`; on another device the same function is composed from candle's own kernels. Every function
-//! decides this in one place (`if !x.device().is_cpu()`).
+//! decides this in one place (`if !ours(x)`), and a test holds all of them against their compositions.
 //!
 //! Take gradients with [`nn::backward`](super::backward); candle's own `backward` gives the same, slower.
 //! Sums run in a fixed order over fixed chunks: one thread and many give the same bits. Gradients

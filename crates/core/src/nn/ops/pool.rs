@@ -1,6 +1,6 @@
 //! Global pooling and nearest-neighbour upsampling.
 
-use super::element::{Element, by_type, float, tensor, values};
+use super::element::{Element, by_type, float, ours, tensor, values};
 use super::record::record1;
 use super::reduce::{pieces, sum};
 use crate::{Error, Float, Result};
@@ -39,7 +39,7 @@ pub fn global_average_pool(x: &Tensor) -> Result<Tensor> {
     if pixels == 0 {
         return Err(Error::shape("x", "at least one pixel", format!("{h} x {w} pixels")));
     }
-    if !x.device().is_cpu() {
+    if !ours(x) {
         return Ok(x.mean((2, 3))?);
     }
     let x = &x.contiguous()?;
@@ -67,7 +67,7 @@ pub fn upsample_nearest2d(x: &Tensor, factor: usize) -> Result<Tensor> {
     if factor == 0 {
         return Err(Error::parameter("factor", factor, "at least 1"));
     }
-    if !x.device().is_cpu() {
+    if !ours(x) {
         let x = x.reshape(&[n, c, h, 1, w, 1][..])?.broadcast_as(&[n, c, h, factor, w, factor][..])?;
         return Ok(x.contiguous()?.reshape((n, c, h * factor, w * factor))?);
     }

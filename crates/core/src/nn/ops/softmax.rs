@@ -1,6 +1,6 @@
 //! Log-softmax, cross-entropy and rows of unit length.
 
-use super::element::{Element, by_type, float, tensor, values};
+use super::element::{Element, by_type, float, ours, tensor, values};
 use super::record::record1;
 use super::reduce::{map_rows, sum};
 use crate::math::elementary::Elementary;
@@ -56,7 +56,7 @@ fn log_sum_exp<T: Element>(row: &[T]) -> f64 {
 /// [`Error::Shape`] when x is not a table of floating point numbers.
 pub fn log_softmax(x: &Tensor) -> Result<Tensor> {
     let (_, k) = table(x, "x")?;
-    if !x.device().is_cpu() {
+    if !ours(x) {
         let shifted = x.broadcast_sub(&x.max_keepdim(1)?.detach())?;
         return Ok(shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(1)?.log()?)?);
     }
@@ -110,7 +110,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
         let (what, allowed) = ("labels", "a class below the number of columns");
         return Err(Error::Value { what, index, value: label.to_string(), allowed });
     }
-    if !logits.device().is_cpu() {
+    if !ours(logits) {
         let picked = log_softmax(logits)?.gather(&labels.unsqueeze(1)?, 1)?;
         return Ok(picked.mean_all()?.neg()?);
     }
@@ -140,7 +140,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
 pub fn normalize_rows(x: &Tensor) -> Result<Tensor> {
     const TINY: f64 = 1e-24;
     let (_, d) = table(x, "x")?;
-    if !x.device().is_cpu() {
+    if !ours(x) {
         return Ok(x.broadcast_div(&(x.sqr()?.sum_keepdim(1)? + TINY)?.sqrt()?)?);
     }
     let x = &x.contiguous()?;

@@ -4,7 +4,7 @@
 //! summed one after the other, from the last to the first, in pieces of fixed size that threads
 //! share. Totals are `f64`.
 
-use super::element::{Backend, Element, by_type, float, tensor, values};
+use super::element::{Backend, Element, by_type, float, ours, tensor, values};
 use super::record::record1;
 use super::reduce::{STRETCH, pieces};
 use crate::{Error, Result};
@@ -37,7 +37,7 @@ pub fn sum_axes(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     if axes.is_empty() {
         return Ok(x.clone());
     }
-    if !x.device().is_cpu() {
+    if !ours(x) {
         return Ok(x.sum(axes)?);
     }
     let x = &x.contiguous()?;
@@ -65,7 +65,7 @@ pub fn mean_axes(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     if count == 0 {
         return Err(Error::Empty { what: "x", shape: x.dims().to_vec() });
     }
-    if !x.device().is_cpu() {
+    if !ours(x) {
         return Ok(x.mean(axes)?);
     }
     let x = &x.contiguous()?;

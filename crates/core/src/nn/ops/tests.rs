@@ -2,12 +2,14 @@
 //! number of threads.
 
 use super::*;
+use crate::nn::backward;
 use crate::nn::check::{gradient_error, input};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor, Var};
 
 mod activations;
 mod axes;
+mod composed;
 mod convolutions;
 mod dropping;
 mod grouped;
@@ -152,6 +154,28 @@ fn likelihood_gradients_and_known_values() -> Result<()> {
     for logit in [-1e4_f32, 1e4] {
         let (logit, target) = (Tensor::new(&[logit], &Device::Cpu)?, Tensor::new(&[0.5_f32], &Device::Cpu)?);
         assert_eq!(bce_with_logits(&logit, &target)?.to_scalar::<f32>()?, 5e3);
+    }
+    Ok(())
+}
+
+#[test]
+fn cross_entropy_of_extreme_logits_is_finite_and_so_is_its_gradient() -> Result<()> {
+    for dtype in [DType::F32, DType::F64] {
+        let logits = [-1e4, -1e4, -1e4, 1e4, 1e4, 1e4];
+        let logits = Var::from_tensor(&Tensor::new(&logits, &Device::Cpu)?.to_dtype(dtype)?)?;
+        let targets = Tensor::new(&[0.0, 0.5, 1.0, 0.0, 0.5, 1.0], &Device::Cpu)?.to_dtype(dtype)?;
+        let extremes = || -> Result<(f64, Vec<f64>)> {
+            let loss = (bce_with_logits(&logits, &targets)? * 6.0)?;
+            let gradients = backward(&loss)?;
+            let gradient = gradients.get(&logits).ok_or(Error::Empty { what: "gradient", shape: vec![] })?;
+            let wide = |x: &Tensor| x.to_dtype(DType::F64);
+            Ok((wide(&loss)?.to_scalar()?, wide(gradient)?.to_vec1()?))
+        };
+        for (loss, gradient) in [extremes()?, element::as_elsewhere(extremes)?] {
+            assert!((loss - 3e4).abs() < 1e-2, "{loss}");
+            let expected = [0.0, -0.5, -1.0, 1.0, 0.5, 0.0];
+            assert!(gradient.iter().zip(expected).all(|(g, e)| (g - e).abs() < 1e-6), "{gradient:?}");
+        }
     }
     Ok(())
 }

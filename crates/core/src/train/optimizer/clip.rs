@@ -1,6 +1,6 @@
 //! Bounds on gradients.
 
-use crate::nn::ops::element::{Backend, Element, by_type, values};
+use crate::nn::ops::element::{Backend, Element, by_type, ours, values};
 use crate::{Error, Result};
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor, Var};
@@ -53,7 +53,7 @@ pub(super) fn norm(x: &Tensor) -> Result<f64> {
 
 /// ‖x + factor·y‖, without a temporary on the CPU.
 pub(super) fn norm_of_sum(x: &Tensor, y: &Tensor, factor: f64) -> Result<f64> {
-    if !x.device().is_cpu() {
+    if !ours(x) {
         let sum = (x + (y * factor)?)?;
         return Ok(sum.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?.sqrt());
     }

@@ -1,7 +1,7 @@
 //! What all update rules share: the state of each parameter, and one pass over everything.
 
 use crate::math::in_pool;
-use crate::nn::ops::element::{Backend, Element, by_type, update, values};
+use crate::nn::ops::element::{Backend, Element, by_type, ours, update, values};
 use crate::nn::tensor_file;
 use crate::store::Record;
 use crate::{Error, Result};
@@ -58,7 +58,7 @@ impl<const N: usize> Slots<N> {
                 Some(state) => state,
                 None => slot.insert(zeros(parameter)?),
             };
-            if parameter.device().is_cpu() {
+            if ours(parameter) {
                 by_type!(parameter, T => on_cpu::<T, R, N>(rule, parameter, state, &gradient.contiguous()?))?;
             } else {
                 let (p, new) = rule.composed(&parameter.as_detached_tensor(), state, gradient)?;

@@ -7,6 +7,10 @@ use candle_core::{DType, Device, Tensor};
 
 /// p after three steps on the loss Σ p³/3, whose gradient is p².
 fn three_steps(mut optimizer: impl Optimizer, p: &Var) -> Result<Vec<f64>> {
+    steps(&mut optimizer, p)
+}
+
+fn steps(optimizer: &mut dyn Optimizer, p: &Var) -> Result<Vec<f64>> {
     for _ in 0..3 {
         let loss = (p.powf(3.0)?.sum_all()? / 3.0)?;
         optimizer.step(&loss.backward()?, 0.1)?;
@@ -147,26 +151,100 @@ fn the_other_rules_agree_with_their_formulas() -> Result<()> {
     Ok(())
 }
 
+type Make = fn(Vec<Var>) -> Box<dyn Optimizer>;
+
+const RULES: [(&str, Make); 6] = [
+    ("SGD", |p| Box::new(Sgd::new(p).momentum(0.8).weight_decay(0.1))),
+    ("Nesterov", |p| Box::new(Sgd::new(p).momentum(0.8).nesterov(true).weight_decay(0.1))),
+    ("Adam", |p| Box::new(Adam::new(p).weight_decay(0.1))),
+    ("AdamW", |p| Box::new(AdamW::new(p).weight_decay(0.1))),
+    ("RMSProp", |p| Box::new(RmsProp::new(p).weight_decay(0.1))),
+    ("LARS", |p| Box::new(Lars::new(p).weight_decay(0.1).trust(0.5))),
+];
+
+/// A weight of so many values, after three steps.
+fn stepped(make: Make, len: usize, dtype: DType) -> Result<Vec<f64>> {
+    let values = crate::nn::check::input(&[1, len], 5)?.to_dtype(dtype)?;
+    let p = Var::from_tensor(&values)?;
+    steps(&mut *make(vec![p.clone()]), &p)
+}
+
 #[test]
 fn the_composed_rules_of_other_devices_agree_with_the_fused_ones() -> Result<()> {
-    use super::rule::Rule;
-    use super::sgd::Momentum;
-    let rule = Momentum { momentum: 0.9, nesterov: true, decay: 0.1, scale: 0.3, rate: 0.2 };
-    let tensor = |values: &[f64]| Tensor::new(values, &Device::Cpu);
-    let (p, v, g) = ([0.5, -1.0], [0.25, 2.0], [3.0, -0.125]);
-    let (new, [velocity]) = rule.composed(&tensor(&p)?, &[tensor(&v)?], &tensor(&g)?)?;
-    let (new, velocity) = (new.to_vec1::<f64>()?, velocity.to_vec1::<f64>()?);
-    for i in 0..2 {
-        let (mut p, mut v) = (p[i], v[i]);
-        rule.apply(&mut p, [&mut v], g[i]);
-        assert!((p - new[i]).abs() < 1e-15 && (v - velocity[i]).abs() < 1e-15);
+    use crate::nn::ops::element::as_elsewhere;
+    for (name, make) in RULES {
+        let fused = stepped(make, 9, DType::F64)?;
+        let composed = as_elsewhere(|| stepped(make, 9, DType::F64))?;
+        let close = fused.iter().zip(&composed).all(|(a, b)| (a - b).abs() < 1e-12);
+        assert!(close, "{name}: {fused:?} {composed:?}");
+    }
+    Ok(())
+}
+
+/// Long weights go by registers and by stretches on several threads; for all rules but LARS a value alone changes as it
+/// does among many.
+#[test]
+fn every_value_of_a_long_weight_changes_as_it_would_alone() -> Result<()> {
+    for (name, make) in RULES.into_iter().filter(|(name, _)| *name != "LARS") {
+        for dtype in [DType::F64, DType::F32] {
+            for len in [37, 70_001] {
+                let all = stepped(make, len, dtype)?;
+                let start = crate::nn::check::input(&[1, len], 5)?.to_dtype(dtype)?;
+                for at in [0, len / 2, len - 1] {
+                    let p = Var::from_tensor(&start.narrow(1, at, 1)?)?;
+                    let alone = steps(&mut *make(vec![p.clone()]), &p)?[0];
+                    let slack = if dtype == DType::F64 { 1e-13 } else { 1e-6 };
+                    assert!(
+                        (all[at] - alone).abs() <= slack * alone.abs().max(1.0),
+                        "{name} {dtype:?} {at} of {len}"
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A bias moves by the rule without decay, and by LARS as by plain momentum: neither decayed nor scaled.
+#[test]
+fn no_rule_decays_biases_nor_scales_them() -> Result<()> {
+    let plain: [Make; 6] = [
+        |p| Box::new(Sgd::new(p).momentum(0.8)),
+        |p| Box::new(Sgd::new(p).momentum(0.8).nesterov(true)),
+        |p| Box::new(Adam::new(p)),
+        |p| Box::new(AdamW::new(p).weight_decay(0.0)),
+        |p| Box::new(RmsProp::new(p)),
+        |p| Box::new(Sgd::new(p).momentum(0.9)),
+    ];
+    for ((name, make), plain) in RULES.into_iter().zip(plain) {
+        let moved = |make: Make, shape: &[usize]| -> Result<Vec<f64>> {
+            let p = Var::from_tensor(&crate::nn::check::input(shape, 6)?)?;
+            steps(&mut *make(vec![p.clone()]), &p)
+        };
+        assert_eq!(moved(make, &[5])?, moved(plain, &[5])?, "{name}");
+        assert_ne!(moved(make, &[1, 5])?, moved(plain, &[1, 5])?, "{name}: a weight is decayed or scaled");
     }
     Ok(())
 }
 
 #[test]
+fn a_group_moves_by_its_own_rate() -> Result<()> {
+    let start = Var::new(&[[0.5_f64, -2.0]], &Device::Cpu)?;
+    let (slow, fast) = (Var::from_tensor(&start.copy()?)?, Var::from_tensor(&start.copy()?)?);
+    let mut groups = Groups::new()
+        .with(0.1, Sgd::new(vec![slow.clone()]).momentum(0.0))
+        .with(1.0, Sgd::new(vec![fast.clone()]).momentum(0.0));
+    let loss = (slow.sqr()?.sum_all()? + fast.sqr()?.sum_all()?)?;
+    groups.step(&loss.backward()?, 0.25)?;
+    let step =
+        |p: &Var| -> Result<Vec<f64>> { Ok((p.as_tensor() - start.as_tensor())?.flatten_all()?.to_vec1()?) };
+    assert_eq!(step(&fast)?, [-0.25, 1.0]);
+    assert!(step(&slow)?.iter().zip([-0.025, 0.1]).all(|(a, b)| (a - b).abs() < 1e-16));
+    Ok(())
+}
+
+#[test]
 fn a_state_that_went_through_a_file_goes_on_with_the_same_bits() -> Result<()> {
-    type Make = fn(Vec<Var>) -> Box<dyn Optimizer>;
     let makers: [(&str, Make); 6] = [
         ("SGD", |p| Box::new(Sgd::new(p))),
         ("Adam", |p| Box::new(Adam::new(p))),

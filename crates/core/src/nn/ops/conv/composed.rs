@@ -4,11 +4,21 @@ use super::ConvOptions;
 use crate::Result;
 use candle_core::Tensor;
 
+/// The backend's own gradients are right where every pixel is reached and nothing is padded: zeros are put around the image
+/// beforehand, and rows and columns that no window reaches are left out.
 pub(in crate::nn::ops) fn conv2d(x: &Tensor, weight: &Tensor, options: ConvOptions) -> Result<Tensor> {
     let ConvOptions { stride, padding, dilation, groups, .. } = options;
-    Ok(x.conv2d(weight, padding, stride, dilation, groups)?)
+    let mut x = x.clone();
+    for axis in [2, 3] {
+        x = x.pad_with_zeros(axis, padding, padding)?;
+        let span = dilation * (weight.dim(axis)? - 1) + 1;
+        let reached = (x.dim(axis)? - span) / stride * stride + span;
+        x = x.narrow(axis, 0, reached)?;
+    }
+    Ok(x.contiguous()?.conv2d(weight, 0, stride, dilation, groups)?)
 }
 
+/// As above: the padding is cut off, or put on, afterwards.
 pub(in crate::nn::ops) fn conv_transpose2d(
     x: &Tensor,
     weight: &Tensor,
@@ -17,9 +27,14 @@ pub(in crate::nn::ops) fn conv_transpose2d(
     let ConvOptions { stride, padding, output_padding, dilation, groups } = options;
     let parts = x.chunk(groups, 1)?.into_iter().zip(weight.chunk(groups, 0)?).map(|(x, weight)| {
         let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-        x.conv_transpose2d(&weight, padding, output_padding, stride, dilation)
+        x.conv_transpose2d(&weight, 0, 0, stride, dilation)
     });
-    Ok(Tensor::cat(&parts.collect::<candle_core::Result<Vec<_>>>()?, 1)?)
+    let mut y = Tensor::cat(&parts.collect::<candle_core::Result<Vec<_>>>()?, 1)?;
+    for axis in [2, 3] {
+        let size = y.dim(axis)? + output_padding - 2 * padding;
+        y = y.pad_with_zeros(axis, 0, output_padding)?.narrow(axis, padding, size)?;
+    }
+    Ok(y.contiguous()?)
 }
 
 pub(in crate::nn::ops) fn conv2d_weight_gradient(

@@ -29,7 +29,7 @@ pub(super) use composed::{
 };
 pub use options::ConvOptions;
 
-use super::element::{by_type, float, shaped};
+use super::element::{by_type, float, ours, shaped};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use geometry::Geometry;
@@ -82,7 +82,7 @@ pub fn conv2d_with(
 ) -> Result<Tensor> {
     let g = Geometry::of_forward(x.dims(), weight.dims(), options)?;
     check(x, weight, bias, g.out_channels)?;
-    if !x.device().is_cpu() {
+    if !ours(x) {
         return with_bias(composed::conv2d(x, weight, options)?, bias);
     }
     Ok(by_type!(x, T => recorded::forward::<T>(&g, &x.contiguous()?, &weight.contiguous()?, bias))?)
@@ -142,7 +142,7 @@ pub fn conv_transpose2d_with(
 ) -> Result<Tensor> {
     let g = Geometry::of_transposed(x.dims(), weight.dims(), options)?;
     check(x, weight, bias, g.in_channels)?;
-    if !x.device().is_cpu() {
+    if !ours(x) {
         return with_bias(composed::conv_transpose2d(x, weight, options)?, bias);
     }
     let y = by_type!(x, T => recorded::transposed::<T>(&g, &x.contiguous()?, &weight.contiguous()?))?;
@@ -187,7 +187,7 @@ pub fn conv2d_input_gradient(
     float(dy, "dy")?;
     shaped(dy, "dy", &g.out_shape(), dy)?;
     shaped(weight, "weight", &g.weight_shape(), dy)?;
-    if !dy.device().is_cpu() {
+    if !ours(dy) {
         // the largest size that these outputs come from, cut
         let options = options.output_padding(options.stride - 1);
         let dx = composed::conv_transpose2d(dy, weight, options)?;
@@ -245,7 +245,7 @@ pub fn conv2d_weight_gradient_with(
     let g = Geometry::of_forward(x.dims(), &weight, options)?;
     float(x, "x")?;
     shaped(y, "y", &g.out_shape(), x)?;
-    if !x.device().is_cpu() {
+    if !ours(x) {
         return composed::conv2d_weight_gradient(x, y, kernel, options);
     }
     Ok(by_type!(x, T => recorded::weight_gradient::<T>(&g, &x.contiguous()?, &y.contiguous()?))?)
