@@ -2,10 +2,13 @@
 //!
 //!     cargo run --release --example mr_segmentation            # the bundled slice: seconds
 //!     cargo run --release --example mr_segmentation -- --quick # the same with fewer restarts
+//!     cargo run --release --example mr_segmentation -- --volume T1.nii.gz
 //!     cargo run --release --example mr_segmentation -- --volume T1.nii.gz --grey GREY.nii.gz --white WHITE.nii.gz
 //!
-//! A volume is a skull-stripped T1 image in NIfTI, zero outside the brain, with probability maps of grey and white matter on
-//! the same grid. Writes pictures and a self-contained page to `target/mr_segmentation/`; the last line is JSON.
+//! A volume is a skull-stripped T1 image in NIfTI, zero outside the brain. With probability maps of grey or white matter on the
+//! same grid its tissues are scored by their Dice; without one they are only drawn.
+//!
+//! Writes pictures and a self-contained page to `target/mr_segmentation/`; the last line is JSON.
 
 use ndarray::{Array1, Array3, Axis};
 use nifti::{IntoNdArray, NiftiObject, ReaderOptions};
@@ -20,32 +23,36 @@ type Failure = Box<dyn std::error::Error>;
 
 const TISSUES: [&str; 4] = ["", "fluid", "grey matter", "white matter"];
 
-/// A T1 image and where grey and white matter are, `[depth, height, width]`.
+/// A T1 image and where grey and white matter are, as far as that is known, `[depth, height, width]`.
 struct Brain {
     t1: Array3<f64>,
-    grey: Array3<bool>,
-    white: Array3<bool>,
+    grey: Option<Array3<bool>>,
+    white: Option<Array3<bool>>,
 }
 
 fn main() -> Result<(), Failure> {
     let (quick, [volume, grey, white]) = unsup_examples::options(&["--volume", "--grey", "--white"])?;
-    let brain = match (volume, grey, white) {
-        (None, None, None) => {
+    let brain = match volume {
+        None if grey.is_some() || white.is_some() => {
+            return Err("--grey and --white are maps of a --volume: give that too".into());
+        }
+        None => {
             let slice = data::mni_slice();
-            let likely = |map: ndarray::Array2<f64>| map.mapv(|p| p > 0.5).insert_axis(Axis(0));
+            let likely = |map: ndarray::Array2<f64>| Some(map.mapv(|p| p > 0.5).insert_axis(Axis(0)));
             Brain { t1: slice.t1.insert_axis(Axis(0)), grey: likely(slice.grey), white: likely(slice.white) }
         }
-        (Some(volume), Some(grey), Some(white)) => {
-            let likely = |path: &str| read(path).map(|map| map.mapv(|p| p > 0.5 * 255.0));
-            Brain { t1: read(&volume)?, grey: likely(&grey)?, white: likely(&white)? }
+        Some(volume) => {
+            let likely = |path: Option<String>| {
+                path.map(|path| read(&path).map(|map| map.mapv(|p| p > 0.5 * 255.0))).transpose()
+            };
+            Brain { t1: read(&volume)?, grey: likely(grey)?, white: likely(white)? }
         }
-        _ => return Err("give all of --volume, --grey and --white, or none of them".into()),
     };
     let mut report = Report::new("mr_segmentation", "Tissues of a brain from one MR image")?;
     report.section(
-        "The template",
-        "The MNI152 average of 152 brains, three classes by intensity alone: fluid is dark in T1, white matter bright. The maps of \
-         grey and white matter, which no method sees, serve to score the results. The average is smooth: a field takes thin grey matter away.",
+        "As it is",
+        "Three classes by intensity alone: fluid is dark in T1, white matter bright. Maps of grey and white matter, which no method sees, \
+         serve to score the results. The bundled slice is of the MNI152 average of 152 brains and smooth: there a field takes thin grey matter away.",
     );
     segment(&mut report, "clean", &brain, 0.3, quick)?;
 
@@ -73,6 +80,7 @@ fn segment(report: &mut Report, key: &str, brain: &Brain, coupling: f64, quick: 
         let seconds = start.elapsed().as_secs_f64();
         let tissue = image.paint(labels)?;
         for (class, short, truth) in [(2, "grey", &brain.grey), (3, "white", &brain.white)] {
+            let Some(truth) = truth else { continue };
             let dice = metrics::dice(&tissue.mapv(|t| t == class), truth)?;
             let meaning = format!("Dice of {} by {title}", TISSUES[class]);
             report.figure(&format!("{key}_{name}_{short}"), &meaning, dice);

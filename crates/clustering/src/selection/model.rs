@@ -105,7 +105,8 @@ impl ClusterCountModel {
         &self.history
     }
 
-    /// The scores over k, each from 0 for its least to 1 for its greatest, with what it chooses in the legend.
+    /// The scores over k, each from 0 for its least to 1 for its greatest, with what it chooses in the legend. A score that is the
+    /// same for every k has no curve.
     #[cfg(feature = "plot")]
     pub fn plot(&self, title: &str) -> unsup_core::plot::Lines {
         let k: Vec<f64> = self.clusters.iter().map(|&k| k as f64).collect();
