@@ -293,16 +293,16 @@ fn the_plot_has_a_curve_a_score_from_its_least_to_its_greatest_with_the_choice_i
 -> Result<(), Failure> {
     use unsup_core::plot::{Figure, Lines};
     let with = |values: [f64; 4]| move |k: usize, _: &Array1<usize>| Ok(values[k - 1]);
-    let (rising, gap) = (with([-10.0, 5.0, 15.0, 20.0]), with([3.0, f64::NAN, 1.0, 2.0]));
+    let (rising, holed) = (with([-10.0, 5.0, 15.0, 20.0]), with([3.0, f64::NAN, 1.0, 2.0]));
     let (flat, none) = (with([7.0; 4]), with([f64::NAN; 4]));
-    let own: [OwnScore<'_>; 4] = [("rising", &rising), ("gap", &gap), ("flat", &flat), ("none", &none)];
+    let own: [OwnScore<'_>; 4] = [("rising", &rising), ("holed", &holed), ("flat", &flat), ("none", &none)];
     let table = ClusterCount::new(1..=4).criteria(&[]).fit_scored(&corners()?, &own, &mut Silent)?;
     let k = [1.0, 2.0, 3.0, 4.0];
     let expected = Lines::new("How many?")
         .axes("clusters", "score, scaled to its range")
         .dots()
         .curve_over("rising: 4", &k, &[0.0, 0.5, 25.0 / 30.0, 1.0])
-        .curve_over("gap: 1", &k, &[1.0, f64::NAN, 0.0, 0.5])
+        .curve_over("holed: 1", &k, &[1.0, f64::NAN, 0.0, 0.5])
         // no range to be scaled to
         .curve_over("flat: 1", &k, &[f64::NAN; 4])
         .curve_over("none: –", &k, &[f64::NAN; 4]);
