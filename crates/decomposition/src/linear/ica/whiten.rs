@@ -129,10 +129,7 @@ mod tests {
         assert!(by_covariance(&rows(3000, 8, 0.5).mapv(|v| v as f32))?.is_none());
         assert!(by_covariance(&rows(31, 8, 0.5))?.is_none());
         assert!(by_covariance(&Array2::<f64>::ones((100, 3)))?.is_none());
-        let large = rows(100, 3, 0.5) * 1e160;
-        assert!(by_covariance(&large)?.is_none());
-        let (_, spectrum, _) = by_rows(&large)?;
-        assert_relative_eq!(spectrum / 1e160, by_rows(&rows(100, 3, 0.5))?.1, max_relative = 1e-12);
+        assert!(by_covariance(&(rows(100, 3, 0.5) * 1e160))?.is_none());
         Ok(())
     }
 }
