@@ -93,7 +93,7 @@ pub(super) fn channel_sums<T: Element>(x: &Tensor) -> Backend<Tensor> {
     let x_ = values::<T>(x)?;
     let (n, c, pixels) = planes_of(x, "x").map_err(candle_core::Error::wrap)?;
     if pixels == 1 {
-        return tensor(column_sums(&x_, n, c), c);
+        return tensor(column_sums(&x_, c), c);
     }
     let sum_of = |channel| Arch::new().dispatch(PlaneSum { x: &x_, sizes: [n, c, pixels], channel });
     let sums: Vec<T> = (0..c).into_par_iter().map(|channel| T::of(sum_of(channel))).collect();
@@ -124,37 +124,33 @@ impl<T: Element> WithSimd for PlaneSum<'_, T> {
     }
 }
 
-/// The sum of each column of x `[n, c]`: blocks of columns by thread, rows in their order, in `f64`.
-fn column_sums<T: Element>(x: &[T], n: usize, c: usize) -> Vec<T> {
-    const COLUMNS: usize = 64;
-    let block = |i: usize| {
-        let first = i * COLUMNS;
-        Arch::new().dispatch(ColumnSums { x, n, c, first, width: COLUMNS.min(c - first) })
-    };
-    (0..c.div_ceil(COLUMNS)).into_par_iter().flat_map_iter(block).collect()
+/// The sum of each column of x `[n, c]`: blocks of rows by thread, then the blocks in their order, in `f64`.
+fn column_sums<T: Element>(x: &[T], c: usize) -> Vec<T> {
+    const ROWS: usize = 64;
+    let block = |x: &[T]| Arch::new().dispatch(ColumnSums { x, c });
+    let blocks: Vec<Vec<f64>> = x.par_chunks((ROWS * c).max(1)).map(block).collect();
+    let mut totals = vec![0.0; c];
+    for block in blocks {
+        totals.iter_mut().zip(block).for_each(|(total, sum)| *total += sum);
+    }
+    totals.into_iter().map(T::of).collect()
 }
 
 struct ColumnSums<'a, T> {
     x: &'a [T],
-    n: usize,
     c: usize,
-    first: usize,
-    width: usize,
 }
 
 impl<T: Element> WithSimd for ColumnSums<'_, T> {
-    type Output = Vec<T>;
+    type Output = Vec<f64>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Vec<T> {
-        let mut totals = vec![0.0; self.width];
-        for row in 0..self.n {
-            let x = &self.x[row * self.c + self.first..][..self.width];
-            for (total, v) in totals.iter_mut().zip(x) {
-                *total += v.f64();
-            }
+    fn with_simd<S: Simd>(self, _: S) -> Vec<f64> {
+        let mut totals = vec![0.0; self.c];
+        for row in self.x.chunks_exact(self.c) {
+            totals.iter_mut().zip(row).for_each(|(total, v)| *total += v.f64());
         }
-        totals.into_iter().map(T::of).collect()
+        totals
     }
 }
 

@@ -125,7 +125,7 @@ impl<T: Element> WithSimd for OfQuarters<'_, T> {
 }
 
 /// The backward pass of windows of 2 x 2 side by side, the usual ones: every pixel is written once, with the gradient of
-/// its window or 0, by vectors.
+/// its window or 0.
 struct ToQuarters<'a, T> {
     dy: &'a [T],
     winners: &'a [u32],
@@ -141,19 +141,46 @@ impl<T: Element> WithSimd for ToQuarters<'_, T> {
     fn with_simd<S: Simd>(self, _: S) {
         let ToQuarters { dy, winners, dx, width } = self;
         let out = width / 2;
-        let lines = dx.chunks_exact_mut(2 * width).zip(dy.chunks_exact(out).zip(winners.chunks_exact(out)));
-        for (line, (dx, (dy, winners))) in lines.enumerate() {
+        let windows = dy.chunks_exact(out).zip(winners.chunks_exact(out));
+        for (at, (dx, (dy, winners))) in dx.chunks_exact_mut(2 * width).zip(windows).enumerate() {
             let (above, below) = dx.split_at_mut(width);
-            let pixels = above.as_chunks_mut::<2>().0.iter_mut().zip(below.as_chunks_mut::<2>().0);
-            let mut first = (2 * line * width) as u32;
-            for ((above, below), (&dy, &winner)) in pixels.zip(dy.iter().zip(winners)) {
-                let at = |place: u32| if winner == place { dy } else { T::zero() };
-                *above = [at(first), at(first + 1)];
-                *below = [at(first + width as u32), at(first + width as u32 + 1)];
-                first += 2;
-            }
+            let first = (2 * at * width) as u32;
+            line_of_quarters(dy, winners, above, first);
+            line_of_quarters(dy, winners, below, first + width as u32);
         }
     }
+}
+
+/// One of the two lines of a line of windows; its first pixel is number `first` of the plane. Eight windows go by value:
+/// a loop over single ones is compiled to branches where vectors have no masks.
+#[inline(always)]
+fn line_of_quarters<T: Element>(dy: &[T], winners: &[u32], dx: &mut [T], mut first: u32) {
+    const WINDOWS: usize = 8;
+    let (dy, rest_dy) = dy.as_chunks::<WINDOWS>();
+    let (winners, rest_winners) = winners.as_chunks::<WINDOWS>();
+    let (dx, rest_dx) = dx.as_chunks_mut::<{ 2 * WINDOWS }>();
+    for ((dx, dy), winners) in dx.iter_mut().zip(dy).zip(winners) {
+        let (left, right) = (quarter(*dy, *winners, first), quarter(*dy, *winners, first + 1));
+        for (dx, (left, right)) in dx.as_chunks_mut::<2>().0.iter_mut().zip(left.into_iter().zip(right)) {
+            *dx = [left, right];
+        }
+        first += 2 * WINDOWS as u32;
+    }
+    let pixels = rest_dx.as_chunks_mut::<2>().0;
+    for (dx, (&dy, &winner)) in pixels.iter_mut().zip(rest_dy.iter().zip(rest_winners)) {
+        let ([left], [right]) = (quarter([dy], [winner], first), quarter([dy], [winner], first + 1));
+        *dx = [left, right];
+        first += 2;
+    }
+}
+
+/// The gradients of the pixels `first`, `first + 2`, …, one of each window.
+#[inline(always)]
+fn quarter<T: Element, const N: usize>(dy: [T; N], winners: [u32; N], first: u32) -> [T; N] {
+    std::array::from_fn(
+        #[inline(always)]
+        |i| if winners[i] == first + 2 * i as u32 { dy[i] } else { T::zero() },
+    )
 }
 
 /// A batch of images with a pixel that, padded, are at least as large as a window.

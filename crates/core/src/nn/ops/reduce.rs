@@ -185,26 +185,32 @@ pub(super) fn sum<T: Element>(values: &[T], f: impl Fn(T) -> T) -> f64 {
     total
 }
 
-/// The sums of both results of f over pairs, in the order of [`sum`].
+/// The sums of both results of f over pairs: thirty-two lanes within a stretch, stretches in their order, in `f64`. Lanes go
+/// by value, one result after the other: written as pairs in one loop they are compiled one by one.
 #[inline(always)]
 pub(super) fn sums2<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> [T; 2]) -> [f64; 2] {
-    const LANES: usize = 16;
+    const LANES: usize = 32;
     let mut totals = [0.0; 2];
     for (a, b) in a.chunks(4096).zip(b.chunks(4096)) {
         let mut lanes = [[T::zero(); LANES]; 2];
-        let (whole_a, whole_b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-        let rest = whole_a.remainder().iter().zip(whole_b.remainder());
-        for (i, (&a, &b)) in rest.enumerate() {
+        let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+        for (i, (&a, &b)) in rest_a.iter().zip(rest_b).enumerate() {
             let [first, second] = f(a, b);
             lanes[0][i] += first;
             lanes[1][i] += second;
         }
-        for (a, b) in whole_a.zip(whole_b) {
-            for i in 0..LANES {
-                let [first, second] = f(a[i], b[i]);
-                lanes[0][i] += first;
-                lanes[1][i] += second;
-            }
+        let [firsts, seconds] = &mut lanes;
+        for (&a, &b) in a.iter().zip(b) {
+            let first: [T; LANES] = std::array::from_fn(
+                #[inline(always)]
+                |i| f(a[i], b[i])[0],
+            );
+            let second: [T; LANES] = std::array::from_fn(
+                #[inline(always)]
+                |i| f(a[i], b[i])[1],
+            );
+            firsts.iter_mut().zip(first).for_each(|(lane, value)| *lane += value);
+            seconds.iter_mut().zip(second).for_each(|(lane, value)| *lane += value);
         }
         for (total, lanes) in totals.iter_mut().zip(lanes) {
             *total += lanes.iter().map(|l| l.f64()).sum::<f64>();
