@@ -13,7 +13,7 @@ use faer::linalg::qr::no_pivoting::factor::recommended_block_size;
 use faer::linalg::svd::ComputeSvdVectors;
 use faer::linalg::{cholesky::llt, evd, qr::no_pivoting as qr, svd as faer_svd};
 use faer::{Conj, Mat, Par};
-use ndarray::{Array1, Array2, ArrayRef2};
+use ndarray::{Array1, Array2, ArrayRef2, ArrayView1};
 
 /// The eigen-decomposition of a symmetric matrix.
 #[derive(Debug, Clone)]
@@ -57,13 +57,38 @@ pub fn symmetric_eigen(a: &ArrayRef2<f64>) -> Result<Eigen> {
 
 /// The `count` largest eigenvalues of a symmetric matrix (all when there are fewer) and their
 /// eigenvectors, `[count, d]`. The matrix becomes tridiagonal by reflections and the tridiagonal
-/// one is solved as a whole; only the vectors that are asked for are reflected back.
+/// one is solved as a whole; only the vectors that are asked for are reflected back. A row and column of zeros, what a constant
+/// column of a table leaves, takes no part: its unit vector is an eigenvector.
 ///
 /// # Errors
 /// Those of [`symmetric_eigen`].
 pub fn leading_eigen(a: &ArrayRef2<f64>, count: usize) -> Result<Eigen> {
     let d = square(a, "the matrix of an eigen-decomposition")?;
     let count = count.min(d);
+    let is_zero = |i: usize| a.row(i).iter().take(i).chain(a.column(i).iter().skip(i)).all(|&v| v == 0.0);
+    let (empty, filled): (Vec<usize>, Vec<usize>) = (0..d).partition(|&i| is_zero(i));
+    if empty.is_empty() {
+        return eigen_of_all(a, count);
+    }
+    let found =
+        eigen_of_all(&Array2::from_shape_fn([filled.len(); 2], |(i, j)| a[[filled[i], filled[j]]]), count)?;
+    // zeros come after what is positive
+    let positive = found.values.iter().take_while(|&&value| value > 0.0).count();
+    let mut all = Eigen { values: Array1::zeros(count), vectors: Array2::zeros((count, d)) };
+    for (k, mut vector) in all.vectors.rows_mut().into_iter().enumerate() {
+        if let Some(&i) = k.checked_sub(positive).and_then(|zero| empty.get(zero)) {
+            vector[i] = 1.0;
+            continue;
+        }
+        let of = if k < positive { k } else { k - empty.len() };
+        all.values[k] = found.values[of];
+        filled.iter().zip(found.vectors.row(of)).for_each(|(&i, &v)| vector[i] = v);
+    }
+    Ok(all)
+}
+
+fn eigen_of_all(a: &ArrayRef2<f64>, count: usize) -> Result<Eigen> {
+    let (d, count) = (a.nrows(), count.min(a.nrows()));
     if d == 0 {
         return Ok(Eigen { values: Array1::zeros(0), vectors: Array2::zeros((0, 0)) });
     }
@@ -114,12 +139,34 @@ pub fn svd(a: &ArrayRef2<f64>) -> Result<Svd> {
 }
 
 /// The singular values of a, from the largest down, and its right singular vectors, one a row: the thin [`svd`] without u, at three
-/// quarters of its cost. a: `[n, d]`. Returns `[min(n, d)]` and `[min(n, d), d]`.
+/// quarters of its cost. A column of zeros takes no part: its unit vector is a singular vector. a: `[n, d]`. Returns `[min(n, d)]`
+/// and `[min(n, d), d]`.
 ///
 /// # Errors
 /// Those of [`svd`].
 pub fn right_singular(a: &ArrayRef2<f64>) -> Result<(Array1<f64>, Array2<f64>)> {
-    singular(a, None)
+    let (n, d) = a.dim();
+    let is_zero = |v: ArrayView1<'_, f64>| v.iter().all(|&v| v == 0.0);
+    let (empty, filled): (Vec<usize>, Vec<usize>) = (0..d).partition(|&j| is_zero(a.column(j)));
+    if empty.is_empty() {
+        return singular(a, None);
+    }
+    // and so many rows of zeros are left out that there are still as many singular values
+    let (zeros, mut rows): (Vec<usize>, Vec<usize>) = (0..n).partition(|&i| is_zero(a.row(i)));
+    let least = n.min(filled.len());
+    rows.extend(zeros.iter().take(least.saturating_sub(rows.len())));
+    let part = Array2::from_shape_fn((rows.len(), filled.len()), |(i, j)| a[[rows[i], filled[j]]]);
+    let (found, vectors) = singular(&part, None)?;
+    let (mut s, mut vt) = (Array1::zeros(n.min(d)), Array2::zeros((n.min(d), d)));
+    for (k, mut vector) in vt.rows_mut().into_iter().enumerate() {
+        if let Some(&i) = k.checked_sub(found.len()).map(|zero| &empty[zero]) {
+            vector[i] = 1.0;
+            continue;
+        }
+        s[k] = found[k];
+        filled.iter().zip(vectors.row(k)).for_each(|(&j, &v)| vector[j] = v);
+    }
+    Ok((s, vt))
 }
 
 fn singular(a: &ArrayRef2<f64>, u: Option<&mut Mat<f64>>) -> Result<(Array1<f64>, Array2<f64>)> {
@@ -256,6 +303,42 @@ mod tests {
             assert_abs_diff_eq!(vt.dot(&vt.t()), Array2::eye(s.len()), epsilon = 1e-12);
             let images = a.dot(&vt.t());
             assert_abs_diff_eq!(images.t().dot(&images), Array2::from_diag(&(&s * &s)), epsilon = 1e-9);
+        }
+        Ok(())
+    }
+
+    /// Constant columns of a table: in the first columns, in the last and between.
+    #[test]
+    fn columns_of_zeros_are_left_out_and_have_their_unit_vectors() -> Result<()> {
+        for (n, empty) in
+            [(40, vec![0, 3, 4, 11]), (5, vec![2]), (5, vec![0, 1, 2, 3, 4, 5, 6, 7, 8]), (12, vec![])]
+        {
+            let d = 12;
+            let mut a = table(7, n, d);
+            empty.iter().for_each(|&j| a.column_mut(j).fill(0.0));
+            let gram = a.t().dot(&a);
+            // with negative values, so that the zeros are in the middle
+            let twisted = &gram - &(gram.dot(&gram) / 40.0);
+            for matrix in [&gram, &twisted] {
+                let Eigen { values, vectors } = symmetric_eigen(matrix)?;
+                assert_abs_diff_eq!(vectors.dot(&vectors.t()), Array2::eye(d), epsilon = 1e-12);
+                assert_abs_diff_eq!((&vectors.t() * &values).dot(&vectors), matrix, epsilon = 1e-10);
+                assert!(values.windows(2).into_iter().all(|w| w[0] >= w[1]));
+                let leading = leading_eigen(matrix, 7)?;
+                assert_abs_diff_eq!(leading.values, values.slice(ndarray::s![..7]), epsilon = 1e-11);
+                assert_eq!(leading.vectors.dim(), (7, d));
+            }
+            // a triangular factor has rows of zeros too
+            let mut triangle =
+                Array2::from_shape_fn((d, d), |(i, j)| if i <= j { gram[[i, j]] } else { 0.0 });
+            empty.iter().for_each(|&j| triangle.row_mut(j).fill(0.0));
+            for a in [&a, &triangle] {
+                let (s, vt) = right_singular(a)?;
+                assert_abs_diff_eq!(s, svd(a)?.s, epsilon = 1e-11);
+                assert_abs_diff_eq!(vt.dot(&vt.t()), Array2::eye(s.len()), epsilon = 1e-12);
+                let images = a.dot(&vt.t());
+                assert_abs_diff_eq!(images.t().dot(&images), Array2::from_diag(&(&s * &s)), epsilon = 1e-9);
+            }
         }
         Ok(())
     }

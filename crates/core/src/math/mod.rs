@@ -22,6 +22,7 @@ mod products;
 mod scores;
 mod tall;
 mod turn;
+mod varying;
 
 pub use candidates::{Candidates, Nearest};
 pub use chunks::{ROW_TILE, chunks, sum_in_order, tile_rows};

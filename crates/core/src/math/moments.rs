@@ -6,7 +6,8 @@
 use super::chunks::{ROW_TILE, apart, chunks, square_groups};
 use super::gemm::{Mat, multiply};
 use super::kernel::panel_width;
-use super::products::{centred_rows_apart, centred_tile};
+use super::products::centred_tile;
+use super::varying::{Varying, replaced};
 use crate::{Float, Result};
 use ndarray::{Array1, Array2, ArrayRef2};
 use rayon::prelude::*;
@@ -133,18 +134,22 @@ impl Scatter {
     ///
     /// Rows are moved by a guess of the mean, the mean of up to 256 of them, and the result is corrected
     /// for what the guess was off; only when it was off by more than half a standard deviation is
-    /// there a second pass, about the mean. Cost: n·d²/2 multiply-adds.
+    /// there a second pass, about the mean. Cost: n·d²/2 multiply-adds, d being the columns that are not constant.
     ///
     /// # Errors
     /// Those of [`validate::table`](crate::validate::table), found on the way.
     pub fn of<F: Float>(x: &ArrayRef2<F>, what: &'static str) -> Result<Scatter> {
         let (n, d) = x.dim();
         crate::validate::not_empty(x, what)?;
+        let first: Vec<f64> = x.row(0).iter().map(|v| v.f64()).collect();
+        let varying = Varying::about(x, &first);
         let mut guess = vec![0.0; d];
         let sampled = (0..n).step_by(n.div_ceil(256));
         let share = 1.0 / sampled.len() as f64;
         sampled.for_each(|i| guess.iter_mut().zip(x.row(i)).for_each(|(g, v)| *g += share * v.f64()));
-        let scatter = Self::about(x, &guess);
+        // a constant column's mean is its value
+        let guess = replaced(&Array1::from(first), varying.columns(), varying.of(&guess).into_iter());
+        let scatter = Self::about(x, &varying, &guess);
         // a NaN or an infinity spoils its column: only then is the culprit looked for
         if scatter.products.diag().iter().any(|v| !v.is_finite()) {
             crate::validate::table(x, what)?;
@@ -153,7 +158,7 @@ impl Scatter {
             4.0 * n as f64 * (guess - mean).powi(2) > *square && guess != mean
         };
         if guess.iter().zip(&scatter.means).zip(scatter.products.diag()).any(far) {
-            return Ok(Self::about(x, scatter.means.as_slice().unwrap_or_default()));
+            return Ok(Self::about(x, &varying, &scatter.means));
         }
         Ok(scatter)
     }
@@ -165,12 +170,12 @@ impl Scatter {
 
     /// One triangle of the products of rows moved by `centre`, and their sums, corrected to the mean.
     /// Products are formed in the element type over 128 rows and added up over 2048 in it, then in `f64`.
-    fn about<F: Float>(x: &ArrayRef2<F>, centre: &[f64]) -> Scatter {
+    fn about<F: Float>(x: &ArrayRef2<F>, varying: &Varying, all_centres: &Array1<f64>) -> Scatter {
         /// rows of a tile, and tiles whose products are added up in the element type
         const ROWS: usize = 2 * ROW_TILE;
         const TILES: usize = 16;
-        let (n, d) = x.dim();
-        let centre: Vec<F> = centre.iter().map(|&m| F::of(m)).collect();
+        let (n, d) = (x.nrows(), varying.columns().len());
+        let centre: Vec<F> = varying.columns().iter().map(|&column| F::of(all_centres[column])).collect();
         let (strips, triangle) = strips(d, panel_width::<F>());
         let stride = apart::<F>(d);
         let parts: Vec<Vec<f64>> = chunks(n, square_groups(n, d))
@@ -182,7 +187,7 @@ impl Scatter {
                 let tiles = range.len().div_ceil(ROWS);
                 for (t, start) in range.clone().step_by(ROWS).enumerate() {
                     let rows = ROWS.min(range.end - start);
-                    centred_rows_apart(x, start..start + rows, &centre, stride, &mut tile);
+                    varying.rows(x, start..start + rows, &centre, stride, &mut tile);
                     pulp::Arch::new().dispatch(AddRows { tile: &tile, stride, sums: &mut total[..d] });
                     let tile = Mat::strided(&tile, rows, d, stride);
                     for strip in &strips {
@@ -209,17 +214,18 @@ impl Scatter {
         parts.for_each(|part| total.iter_mut().zip(part).for_each(|(t, p)| *t += p));
         let (sums, total) = total.split_at(d);
         let off: Vec<f64> = sums.iter().map(|sum| sum / n as f64).collect();
-        let mut products = Array2::zeros((d, d));
+        let (at, mut products) = (varying.columns(), Array2::zeros((x.ncols(), x.ncols())));
         for strip in &strips {
             let columns = strip.columns.clone();
             for (i, row) in (columns.start..d).zip(total[strip.start..].chunks(columns.len())) {
                 for (j, &sum) in columns.clone().zip(row).take_while(|&(j, _)| j <= i) {
-                    products[[i, j]] = sum - n as f64 * off[i] * off[j];
-                    products[[j, i]] = products[[i, j]];
+                    products[[at[i], at[j]]] = sum - n as f64 * off[i] * off[j];
+                    products[[at[j], at[i]]] = products[[at[i], at[j]]];
                 }
             }
         }
-        let means = centre.iter().zip(&off).map(|(c, o)| c.f64() + o).collect();
+        let means = centre.iter().zip(&off).map(|(c, o)| c.f64() + o);
+        let means = replaced(all_centres, at, means);
         Scatter { rows: n, means, products }
     }
 }
@@ -303,6 +309,26 @@ mod tests {
                 max_relative = 1e-12
             );
         }
+    }
+
+    /// The borders of images.
+    #[test]
+    fn constant_columns_cost_nothing_and_are_exactly_zero() {
+        let (n, d) = (3000, 60);
+        let values = Seed::new(8).normals(n * d);
+        let x =
+            Array2::from_shape_fn(
+                (n, d),
+                |(i, j)| if j % 5 < 2 { 0.1_f32 } else { 7.0 + values[i * d + j] as f32 },
+            );
+        let Ok(Scatter { means, products, .. }) = Scatter::of(&x, "x") else { panic!("no scatter") };
+        let varying: Vec<usize> = (0..d).filter(|j| j % 5 >= 2).collect();
+        let expected = Scatter::of(&x.select(ndarray::Axis(1), &varying), "x").map(|s| (s.means, s.products));
+        let select =
+            |m: &Array2<f64>| m.select(ndarray::Axis(0), &varying).select(ndarray::Axis(1), &varying);
+        assert_eq!(expected.ok(), Some((means.select(ndarray::Axis(0), &varying), select(&products))));
+        assert!((0..d).filter(|j| j % 5 < 2).all(|j| means[j] == f64::from(0.1_f32)));
+        assert_eq!(products.iter().filter(|&&v| v != 0.0).count(), varying.len() * varying.len());
     }
 
     #[test]

@@ -29,26 +29,14 @@ pub fn centred_rows<F: Float>(
     shift: &[F],
     tile: &mut Vec<F>,
 ) {
-    centred_rows_apart(x, rows, shift, shift.len(), tile);
-}
-
-/// The same with rows `stride` values apart.
-pub(super) fn centred_rows_apart<F: Float>(
-    x: &ArrayRef2<F>,
-    rows: impl ExactSizeIterator<Item = usize>,
-    shift: &[F],
-    stride: usize,
-    tile: &mut Vec<F>,
-) {
-    tile.resize(rows.len() * stride, F::zero());
-    pulp::Arch::new().dispatch(Centre { x, rows, shift, stride, tile });
+    tile.resize(rows.len() * shift.len(), F::zero());
+    pulp::Arch::new().dispatch(Centre { x, rows, shift, tile });
 }
 
 struct Centre<'a, F, I> {
     x: &'a ArrayRef2<F>,
     rows: I,
     shift: &'a [F],
-    stride: usize,
     tile: &'a mut [F],
 }
 
@@ -57,8 +45,8 @@ impl<F: Float, I: Iterator<Item = usize>> pulp::WithSimd for Centre<'_, F, I> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        let Centre { x, rows, shift, stride, tile } = self;
-        let (d, out) = (shift.len(), tile.chunks_exact_mut(stride.max(1)));
+        let Centre { x, rows, shift, tile } = self;
+        let (d, out) = (shift.len(), tile.chunks_exact_mut(shift.len().max(1)));
         let subtract = |((out, &v), &m): ((&mut F, &F), &F)| *out = v - m;
         if let Some(values) = x.as_slice() {
             for (row, out) in rows.zip(out) {

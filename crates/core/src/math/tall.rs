@@ -11,8 +11,9 @@
 use super::chunks::{apart, chunks, square_groups};
 use super::gemm::{Mat, multiply, multiply_panels};
 use super::kernel::Panels;
+use super::varying::Varying;
 use crate::Float;
-use ndarray::{Array1, Array2, ArrayRef2, s};
+use ndarray::{Array1, Array2, ArrayRef2};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -35,7 +36,8 @@ const LANES: usize = 16;
 /// is a tenth of a tall `f32` table, and 520 rows for each thread.
 /// x: `[n, d]`, shift: `[d]`. Returns `[d, d]`, upper triangular, whatever n is.
 pub fn triangular_factor<F: Float>(x: &ArrayRef2<F>, shift: &Array1<f64>) -> Array2<f64> {
-    let ((n, d), shift) = (x.dim(), shift.to_vec());
+    let varying = Varying::about(x, &shift.to_vec());
+    let (n, d, shift) = (x.nrows(), varying.columns().len(), varying.of(&shift.to_vec()));
     // to merge two factors takes as long as to take in d / 3 rows, and nobody helps
     let groups = square_groups(n, d).min(n / ROWS.max(2 * d)).max(1);
     let parts: Vec<Factor> = chunks(n, groups)
@@ -43,7 +45,7 @@ pub fn triangular_factor<F: Float>(x: &ArrayRef2<F>, shift: &Array1<f64>) -> Arr
         .map(|range| {
             let (mut factor, mut block) = (Factor::new(d), Block::new(d));
             for start in range.clone().step_by(ROWS) {
-                block.load(x, start..range.end.min(start + ROWS), &shift);
+                block.load(x, start..range.end.min(start + ROWS), varying.columns(), &shift);
                 factor.absorb(&mut block, 0);
             }
             factor
@@ -52,7 +54,11 @@ pub fn triangular_factor<F: Float>(x: &ArrayRef2<F>, shift: &Array1<f64>) -> Arr
     let mut parts = parts.into_iter();
     let mut factor = parts.next().unwrap_or_else(|| Factor::new(d));
     parts.for_each(|part| factor.merge(&part));
-    Array2::from_shape_fn((d, d), |(i, j)| factor.turned[j * d + i])
+    let (columns, mut out) = (varying.columns(), Array2::zeros((x.ncols(), x.ncols())));
+    for (&column, turned) in columns.iter().zip(factor.turned.chunks(d.max(1))) {
+        columns.iter().zip(turned).for_each(|(&row, &value)| out[[row, column]] = value);
+    }
+    out
 }
 
 /// Rows of the table, turned.
@@ -68,22 +74,22 @@ impl Block {
         Block { values: vec![0.0; d * APART], rows: 0 }
     }
 
-    /// Takes these rows of a table.
-    fn load<F: Float>(&mut self, x: &ArrayRef2<F>, rows: Range<usize>, shift: &[f64]) {
+    /// Takes these rows and columns of a table.
+    fn load<F: Float>(&mut self, x: &ArrayRef2<F>, rows: Range<usize>, of: &[usize], shift: &[f64]) {
         self.rows = rows.len().next_multiple_of(LANES);
-        let d = x.ncols();
+        let d = of.len();
         // a few rows and columns at a time: lines that are written piece by piece stay in the cache
         for (first, i) in (0..self.rows).step_by(LANES).zip(rows.clone().step_by(LANES)) {
             let (some, beyond) = (i..rows.end.min(i + LANES), first + LANES);
             for start in (0..d).step_by(COLUMNS) {
                 let columns = start..d.min(start + COLUMNS);
                 for (at, i) in (first..).zip(some.clone()) {
-                    let row = x.slice(s![i, columns.clone()]);
+                    let row = x.row(i);
                     let column = self.values[start * APART + at..].iter_mut().step_by(APART);
                     column
-                        .zip(row)
+                        .zip(&of[columns.clone()])
                         .zip(&shift[columns.clone()])
-                        .for_each(|((to, v), shift)| *to = v.f64() - shift);
+                        .for_each(|((to, &from), shift)| *to = row[from].f64() - shift);
                 }
                 for j in columns.filter(|_| some.len() < LANES) {
                     self.values[j * APART + first + some.len()..j * APART + beyond].fill(0.0);
@@ -356,6 +362,12 @@ mod tests {
         let r = triangular_factor(&x, &Array1::zeros(40));
         assert_abs_diff_eq!(r.t().dot(&r), x.t().dot(&x), epsilon = 1e-10);
         assert!(r.column(0).iter().chain(r.column(17)).all(|&v| v == 0.0));
+        (18..25).for_each(|j| x.column_mut(j).fill(2.5)); // enough of them to be left out
+        let mut shift = Array1::zeros(40);
+        shift.slice_mut(ndarray::s![18..25]).fill(2.5);
+        let (r, centred) = (triangular_factor(&x, &shift), &x - &shift);
+        assert_abs_diff_eq!(r.t().dot(&r), centred.t().dot(&centred), epsilon = 1e-10);
+        assert!(r.indexed_iter().all(|((i, j), &v)| i <= j || v == 0.0));
         assert!(r[[39, 39]].abs() < 1e-12);
         assert_eq!(
             triangular_factor(&Array2::<f32>::zeros((0, 3)), &Array1::zeros(3)),
@@ -415,7 +427,7 @@ mod tests {
         let x = table(6, 300, 8);
         let reflected = |wide: bool| {
             let (mut factor, mut block, mut t) = (Factor::new(8), Block::new(8), [[0.0; PANEL]; PANEL]);
-            block.load(&x, 0..300, &[0.5; 8]);
+            block.load(&x, 0..300, &[0, 1, 2, 3, 4, 5, 6, 7], &[0.5; 8]);
             let reflect =
                 Reflect { factor: &mut factor, block: &mut block, columns: 0..8, origin: 0, t: &mut t };
             if wide {
