@@ -23,7 +23,8 @@ fn pca_works_in_a_fifth_of_the_memory_of_its_data() -> Result<(), Box<dyn std::e
     let x = Array2::from_shape_fn((n, d), |(i, j)| {
         noise[(i % 100) * d + j] as f32 + ((i * (j + 7)) % 977) as f32 * 0.01
     });
-    for route in [Route::Auto, Route::Covariance, Route::Randomized { oversamples: 10, iterations: 1 }] {
+    let randomized = Route::Randomized { oversamples: 10, iterations: 1 };
+    for route in [Route::Auto, Route::Covariance, randomized, Route::Svd] {
         let (model, used) = memory::of(|| Pca::new().components(50).route(route).fit(&x));
         let working = used.peak as f64 / (x.len() * size_of::<f32>()) as f64;
         println!("{route:?}: {:.1} %", 100.0 * working);
