@@ -16,7 +16,7 @@ class Workload:
     job: dict  # for our process
     peers: dict  # name -> () -> (seconds, quality)
     limit: str  # what bounds the time on this shape
-    less_is_better: bool = True
+    less_is_better: bool | None = True  # None: the quality must be the peer's, neither less nor more
     tolerance: float = 1e-4  # how much worse than the peer's the quality may be, relative
     operations: float = 0  # multiplications and additions that it cannot do without, f32
     bytes: float = 0  # that it cannot help reading from memory

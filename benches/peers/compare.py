@@ -107,15 +107,16 @@ def summarise(machine, workload, results, absent):
     fastest = min((name for name in seconds if name != "ours"), key=lambda name: statistics.median(seconds[name]))
     ratios = sorted(a / b for a, b in zip(seconds["ours"], seconds[fastest]))
     # as good as the peer: `tolerance` is how much worse than the best peer the quality may be
-    best = min if workload.less_is_better else max
+    best = max if workload.less_is_better is False else min
     peer = best(q for name, q in quality.items() if name != "ours")
-    worse = (quality["ours"] - peer if workload.less_is_better else peer - quality["ours"]) / abs(peer)
+    more = (quality["ours"] - peer) / abs(peer)
+    worse = {True: more, False: -more, None: abs(more)}[workload.less_is_better]
     return {
         "workload": workload.name,
         "ratio": statistics.median(ratios), "low": ratios[0], "high": ratios[-1],
         "ours": statistics.median(seconds["ours"]),
         "peers": {name: statistics.median(s) for name, s in seconds.items() if name != "ours"},
-        "absent": absent, "fastest": fastest, "worse": worse, "equal": worse <= workload.tolerance, "limit": near(workload, statistics.median(seconds["ours"]), machine),
+        "absent": absent, "fastest": fastest, "worse": worse, "equal": worse <= workload.tolerance, "same": workload.less_is_better is None, "limit": near(workload, statistics.median(seconds["ours"]), machine),
     }
 
 
@@ -127,7 +128,7 @@ def table(group, rows, absent, repeats):
     for row in rows:
         peers = ", ".join(f"{name} {seconds:.3g}" for name, seconds in row["peers"].items())
         peers += "".join(f"; {name} absent ({why})" for name, why in row["absent"].items())
-        same = "as good" if row["equal"] else f"WORSE by {row['worse']:.1e}"
+        same = ("the same" if row["same"] else "as good") if row["equal"] else f"WORSE by {row['worse']:.1e}"
         lines.append(
             f"| {row['workload']} | {row['ours']:.3g} | {peers} | **{row['ratio']:.2f}** "
             f"| {row['low']:.2f}–{row['high']:.2f} | {same} | {row['limit']} |"
