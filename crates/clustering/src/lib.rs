@@ -34,6 +34,7 @@ pub mod kmeans;
 pub mod kmedoids;
 pub mod mixture;
 pub mod selection;
+mod used;
 mod weights;
 
 pub use kmeans::{

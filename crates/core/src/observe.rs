@@ -77,6 +77,13 @@ pub enum Event<'a> {
         /// Its terms.
         terms: &'a [(&'a str, f64)],
     },
+    /// Something worth knowing that is no error: clusters that no row is in, for instance.
+    Warning {
+        /// The name given at the start.
+        task: &'a str,
+        /// What it is, for people.
+        message: &'a str,
+    },
     /// The piece of work is over.
     Finished {
         /// The name given at the start.
@@ -89,7 +96,7 @@ pub enum Event<'a> {
 /// Whoever watches a fit.
 pub trait Observer {
     /// Told of every event. `Break` asks the fit to end and to return the best so far; the answer
-    /// to `Finished` is ignored.
+    /// to `Finished`, and to a `Warning` after it, is ignored.
     fn observe(&mut self, event: &Event<'_>) -> ControlFlow<()>;
 }
 

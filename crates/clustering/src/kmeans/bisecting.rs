@@ -14,6 +14,7 @@
 
 use super::bisecting_model::{BisectingKMeansModel, Child, Node};
 use super::{Init, KMeans, check_counts};
+use crate::used::warn_of_unused;
 use crate::weights::RowWeights;
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis};
 use serde::{Deserialize, Serialize};
@@ -147,7 +148,8 @@ struct Leaf<F> {
 
 /// x: `[n, d]`.
 ///
-/// With fewer distinct rows than k there are fewer leaves than k.
+/// With fewer distinct rows than k there are fewer leaves than k, and the observer gets an
+/// [`Event::Warning`](unsup_core::observe::Event::Warning).
 ///
 /// # Errors
 /// Those of [k-means](KMeans); [`Error::Shape`](unsup_core::Error::Shape) when centroids are given that are not two.
@@ -236,6 +238,7 @@ impl BisectingKMeans {
                 nodes[node].children[side] = Child::Leaf(label);
             }
         }
+        warn_of_unused(task, &labels, self.clusters, observer);
         let centroids = Array2::from_shape_fn((leaves.len(), x.ncols()), |(c, j)| leaves[c].centroid[j]);
         let inertia = leaves.iter().map(|l| l.inertia).sum();
         Ok(BisectingKMeansModel { spec: self.clone(), nodes, centroids, labels, inertia, history })

@@ -29,7 +29,7 @@ pub(super) struct Lloyd<'a, F> {
     x: &'a ArrayRef2<F>,
     weights: Option<&'a [f64]>,
     shift: &'a [F],
-    clusters: usize,
+    pub(super) clusters: usize,
     labels: Vec<usize>,
     /// how many labels the last pass changed
     changed: usize,

@@ -19,6 +19,7 @@
 
 use super::mini_batch_model::MiniBatchKMeansModel;
 use super::{Init, check_counts};
+use crate::used::warn_of_unused;
 use crate::weights::{RowWeights, uneven, weighted_sum};
 use ndarray::{ArrayRef1, ArrayRef2, Axis};
 use rand::RngExt;
@@ -248,7 +249,9 @@ impl MiniBatchKMeans {
             }
         }
         let _ = observer.observe(&Event::Finished { task, stop: history.stop() });
-        model.finish(x, weights, history)
+        let model = model.finish(x, weights, history)?;
+        warn_of_unused(task, model.labels(), self.clusters, observer);
+        Ok(model)
     }
 }
 
@@ -257,7 +260,7 @@ impl MiniBatchKMeans {
 /// # Errors
 /// Those of [k-means](super::KMeans), and [`Error::Parameter`] for `batch`, `epochs`, `patience` or `reassignment` out of range.
 ///
-/// With fewer distinct rows than k some centroids coincide or stay without rows, as those of k-means do.
+/// With fewer distinct rows than k some centroids coincide or stay without rows, as those of k-means do, with the same warning.
 impl<F: Nearest> Fit<ArrayRef2<F>> for MiniBatchKMeans {
     type Model = MiniBatchKMeansModel<F>;
 

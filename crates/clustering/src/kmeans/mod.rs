@@ -247,7 +247,8 @@ fn overflow<F: Nearest>(farthest: f64) -> Error {
 /// [`Error::Parameter`] for a hyper-parameter out of range; [`Error::Shape`] when given centroids
 /// are not k × d; [`Error::Numerical`] when squared distances overflow the element type.
 ///
-/// With fewer distinct rows than k some centroids coincide or stay without rows; the model's
+/// With fewer distinct rows than k some centroids coincide or stay without rows: the observer gets an
+/// [`Event::Warning`](unsup_core::observe::Event::Warning), and the model's
 /// [`distinct_clusters`](KMeansModel::distinct_clusters) says how many are in use.
 impl<F: Nearest> Fit<ArrayRef2<F>> for KMeans {
     type Model = KMeansModel<F>;

@@ -3,6 +3,7 @@
 use super::KMeans;
 use super::lloyd::Run;
 use super::spherical::directions;
+use crate::used::used;
 use ndarray::{Array1, Array2, ArrayRef2, Axis};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -89,9 +90,7 @@ impl<F: Nearest, S: CentroidSpec> KMeansModel<F, S> {
     /// How many clusters have a row. Less than k only when there are fewer than k distinct rows,
     /// or when the fit was interrupted.
     pub fn distinct_clusters(&self) -> usize {
-        let mut used = vec![false; self.centroids.nrows()];
-        self.labels.iter().for_each(|&l| used[l] = true);
-        used.iter().filter(|&&u| u).count()
+        used(&self.labels, self.centroids.nrows())
     }
 
     /// Writes the cluster of each row of `x` into `labels`, without allocating n values.

@@ -1,6 +1,7 @@
 //! Several starts, of which the best is kept; side by side when each is small.
 
 use super::lloyd::{Lloyd, Run};
+use crate::used::warn_of_unused;
 use rayon::prelude::*;
 use std::ops::ControlFlow;
 use unsup_core::math::Nearest;
@@ -36,7 +37,7 @@ where
         let mut best: Option<Run<F>> = None;
         let mut lloyd = (self.lloyd)();
         let wave = if work <= SMALL && rayon::current_num_threads() > 1 { WAVE } else { 1 };
-        for first in (0..self.restarts).step_by(wave) {
+        'starts: for first in (0..self.restarts).step_by(wave) {
             let count = wave.min(self.restarts - first);
             let ahead: Vec<Run<F>> = if count == 1 {
                 Vec::new()
@@ -57,11 +58,13 @@ where
                     best = Some(run);
                 }
                 if stop == Stop::Interrupted {
-                    return best.ok_or_else(|| Error::parameter("restarts", 0, "at least 1"));
+                    break 'starts;
                 }
             }
         }
-        best.ok_or_else(|| Error::parameter("restarts", 0, "at least 1"))
+        let best = best.ok_or_else(|| Error::parameter("restarts", 0, "at least 1"))?;
+        warn_of_unused(self.task, &best.labels, lloyd.clusters, observer);
+        Ok(best)
     }
 
     fn run(&self, lloyd: &mut Lloyd<'a, F>, start: usize, observer: &mut dyn Observer) -> Run<F> {

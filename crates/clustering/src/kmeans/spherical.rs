@@ -166,7 +166,8 @@ impl SphericalKMeans {
 /// # Errors
 /// Those of k-means, and [`Error::Value`] for a row of zeros, which has no direction.
 ///
-/// With fewer distinct directions than k some centroids coincide or stay without rows; the model's
+/// With fewer distinct directions than k some centroids coincide or stay without rows: the observer gets an
+/// [`Event::Warning`](unsup_core::observe::Event::Warning), and the model's
 /// [`distinct_clusters`](KMeansModel::distinct_clusters) says how many are in use.
 impl<F: Nearest> Fit<ArrayRef2<F>> for SphericalKMeans {
     type Model = SphericalKMeansModel<F>;

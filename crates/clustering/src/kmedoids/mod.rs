@@ -20,6 +20,7 @@ mod model;
 pub use dissimilarity::Dissimilarity;
 pub use model::KMedoidsModel;
 
+use crate::used::warn_of_unused;
 use crate::weights::checked;
 use faster_pam::{Medoids, build};
 use ndarray::{Array1, Array2, ArrayRef1, ArrayRef2, Axis};
@@ -228,10 +229,12 @@ impl KMedoids {
             }
         }
         let found = best.ok_or_else(|| Error::parameter("restarts", 0, "at least 1"))?;
+        let labels = found.labels();
+        warn_of_unused("k-medoids", &labels, self.clusters, observer);
         Ok(KMedoidsModel {
             spec: self.clone(),
             rows: rows_of(&found.medoids),
-            labels: found.labels(),
+            labels,
             deviation: found.deviation(),
             medoids: Array1::from(found.medoids),
             history: found.history,
@@ -279,7 +282,8 @@ impl KMedoids {
 /// hyper-parameter out of range; [`Error::Shape`] and [`Error::Value`] for first medoids that are not k different rows;
 /// [`Error::Numerical`] when a dissimilarity overflows or all pairs do not fit into memory; [`Error::Value`] for a row of zeros under the cosine.
 ///
-/// With fewer distinct rows than k some medoids are equal rows; of those the first has all the rows, the others none.
+/// With fewer distinct rows than k some medoids are equal rows; of those the first has all the rows, the others none, and the observer
+/// gets an [`Event::Warning`].
 impl<F: Nearest> Fit<ArrayRef2<F>> for KMedoids {
     type Model = KMedoidsModel<F>;
 

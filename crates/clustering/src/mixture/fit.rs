@@ -65,7 +65,12 @@ impl GaussianMixture {
         Limits { task: METHOD, max_iterations: self.max_iterations, tolerance: self.tolerance }
     }
 
-    fn parameters(&self, weights: Vec<f64>, means: Vec<f64>, covariances: Vec<f64>) -> Result<Parameters> {
+    pub(super) fn parameters(
+        &self,
+        weights: Vec<f64>,
+        means: Vec<f64>,
+        covariances: Vec<f64>,
+    ) -> Result<Parameters> {
         Parameters::new(self.covariance, weights, means, covariances, self.covariance_floor)
             .map_err(|c| c.error(METHOD, 0))
     }

@@ -178,6 +178,30 @@ impl Sample for GaussianMixtureModel {
     }
 }
 
+impl GaussianMixture {
+    /// The parameters in the file of a model: weights `[k]`, means `[k, d]` relative to the shift, and its `covariances`.
+    pub(super) fn read_parameters(
+        &self,
+        record: &Record,
+        weights: &Array1<f64>,
+        means: &Array2<f64>,
+    ) -> Result<Parameters> {
+        let (k, d) = means.dim();
+        let covariances = record.read_array::<f64>("covariances")?;
+        record.require(
+            covariances.shape() == self.covariance.shape(k, d),
+            "`covariances` do not have the shape of their family",
+        )?;
+        let parameters = self.parameters(
+            weights.to_vec(),
+            means.iter().copied().collect(),
+            covariances.iter().copied().collect(),
+        );
+        record.require(parameters.is_ok(), "a covariance is not positive definite")?;
+        parameters
+    }
+}
+
 impl Persist for GaussianMixtureModel {
     fn kind() -> String {
         "GaussianMixture".to_owned()
@@ -199,7 +223,6 @@ impl Persist for GaussianMixtureModel {
         let spec: GaussianMixture = record.read_value("spec")?;
         let weights = record.read_list::<f64>("weights")?;
         let means = record.read_table::<f64>("centred means")?;
-        let covariances = record.read_array::<f64>("covariances")?;
         let shift = record.read_list::<f64>("shift")?;
         let (k, d) = means.dim();
         record.require(k * d > 0, "`centred means` is empty")?;
@@ -212,21 +235,8 @@ impl Persist for GaussianMixtureModel {
         )?;
         let batches: usize = record.read_value("batches")?;
         record.require((1..usize::MAX).contains(&batches), "`batches` is out of range")?;
-        record.require(
-            covariances.shape() == spec.covariance.shape(k, d),
-            "`covariances` do not have the shape of their family",
-        )?;
-        let parameters = Parameters::new(
-            spec.covariance,
-            weights.to_vec(),
-            means.iter().copied().collect(),
-            covariances.iter().copied().collect(),
-            spec.covariance_floor,
-        );
-        record.require(parameters.is_ok(), "a covariance is not positive definite")?;
-        let estimate = parameters.map_err(|c| c.error(super::METHOD, 0))?;
         let run = Run {
-            estimate,
+            estimate: spec.read_parameters(record, &weights, &means)?,
             bound: record.read_number("lower bound")?,
             history: record.read_value("history")?,
         };

@@ -6,15 +6,17 @@
 
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use ndarray::{Array1, Array2, ArrayRef2, Axis, array, s};
+use std::ops::ControlFlow;
 use unsup_clustering::mixture::Start;
 use unsup_clustering::{
-    BayesianGaussianMixture, BisectingKMeans, Covariance, Dissimilarity, KMedoids, MiniBatchKMeans,
+    BayesianGaussianMixture, BisectingKMeans, Covariance, Dissimilarity, KMeans, KMedoids, MiniBatchKMeans,
     SphericalKMeans,
 };
 use unsup_core::Seed;
 use unsup_core::data::synthetic;
 use unsup_core::estimator::{Fit, Predict};
 use unsup_core::math::Nearest;
+use unsup_core::observe::Event;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -54,6 +56,22 @@ fn by_distance<F: Nearest>(clusters: usize, x: &ArrayRef2<F>) -> Result<[Answer;
         answer("bisecting k-means", bisecting.labels(), bisecting.predict(x)?, bisecting.inertia()),
         answer("k-medoids", medoids.labels(), medoids.predict(x)?, medoids.deviation()),
     ])
+}
+
+/// What the observer of a fit is warned of.
+pub(crate) fn warnings(
+    spec: &impl Fit<ArrayRef2<f64>>,
+    x: &ArrayRef2<f64>,
+) -> unsup_core::Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    let mut note = |event: &Event<'_>| {
+        if let Event::Warning { task, message } = event {
+            warnings.push(format!("{task}: {message}"));
+        }
+        ControlFlow::Continue(())
+    };
+    spec.fit_observed(x, &mut note)?;
+    Ok(warnings)
 }
 
 #[test]
@@ -104,6 +122,26 @@ fn fewer_distinct_rows_than_clusters_are_a_cluster_each() -> Result<(), Failure>
         assert_abs_diff_eq!(cost, 0.0, epsilon = 1e-28);
     }
     assert_eq!(BisectingKMeans::new(6).fit(&x)?.centroids().nrows(), 4);
+    Ok(())
+}
+
+#[test]
+fn clusters_without_a_row_are_warned_of_once() -> Result<(), Failure> {
+    let x =
+        Array2::from_shape_fn((20, 2), |(i, j)| [[0.0, 1.0], [2.0, 2.0], [3.0, -5.0], [-8.0, 1.0]][i % 4][j]);
+    let warned = |clusters: usize| -> Result<Vec<String>, Failure> {
+        Ok([
+            warnings(&KMeans::new(clusters).restarts(3), &x)?,
+            warnings(&SphericalKMeans::new(clusters).restarts(3), &x)?,
+            warnings(&MiniBatchKMeans::new(clusters), &x)?,
+            warnings(&BisectingKMeans::new(clusters), &x)?,
+            warnings(&KMedoids::new(clusters).restarts(3), &x)?,
+        ]
+        .concat())
+    };
+    let methods = ["k-means", "spherical k-means", "mini-batch k-means", "bisecting k-means", "k-medoids"];
+    assert_eq!(warned(6)?, methods.map(|method| format!("{method}: only 4 of 6 clusters have a row")));
+    assert!(warned(4)?.is_empty());
     Ok(())
 }
 

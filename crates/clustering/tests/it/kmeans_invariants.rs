@@ -30,6 +30,7 @@
 //! | 31 | `test_invariant_translation` | `bayesian_mixture::a_translation_moves_the_means_alone` |
 //! | 73, 74, 75 | the metrics | `unsup-core`: `metrics::agreement`, `metrics::silhouette`, `tests/it/metrics.rs` |
 
+use crate::degenerate::warnings;
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use ndarray::{Array1, Array2, Axis, array, s};
 use proptest::prelude::*;
@@ -95,9 +96,11 @@ fn invariant_12_relocation_copes_with_duplicates() -> Result<(), Failure> {
     // scikit-learn's test_relocating_with_duplicates: five centroids, four distinct rows
     let x = array![[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]];
     let start = array![[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [-1.0, -1.0]];
-    let model = KMeans::new(5).init(Init::Centroids(start)).fit(&x)?;
+    let spec = KMeans::new(5).init(Init::Centroids(start));
+    let model = spec.fit(&x)?;
     assert_eq!((model.distinct_clusters(), model.inertia()), (4, 0.0));
     assert_eq!((model.labels(), model.history().iterations()), (&model.predict(&x)?, 1));
+    assert_eq!(warnings(&spec, &x)?, ["k-means: only 4 of 5 clusters have a row"]);
     Ok(())
 }
 

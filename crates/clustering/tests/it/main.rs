@@ -4,6 +4,7 @@ mod bayesian_mixture;
 mod degenerate;
 mod kmeans;
 mod kmeans_bounds;
+mod kmeans_defects;
 mod kmeans_family;
 mod kmeans_invariants;
 mod kmeans_oracle;

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 /// {"event":"progress","task":"k-means","done":1,"objective":12.5,"terms":{}}
 /// {"event":"validated","task":"vae","done":1,"objective":13.0,"terms":{"kl":2.5}}
 /// {"event":"finished","task":"k-means","stop":"Converged"}
+/// {"event":"warning","task":"k-means","message":"only 4 of 5 clusters have a row"}
 /// ```
 ///
 /// A value that JSON does not have (NaN, an infinity) is `null`. A line that cannot be written does not stop the fit; ask
@@ -70,6 +71,9 @@ impl Observer for JsonLines {
             Event::Validated { task, done, objective, terms } => {
                 numbers("validated", task, done, objective, terms)
             }
+            Event::Warning { task, message } => {
+                serde_json::json!({ "event": "warning", "task": task, "message": message })
+            }
             Event::Finished { task, stop } => {
                 serde_json::json!({ "event": "finished", "task": task, "stop": stop })
             }
@@ -109,15 +113,16 @@ mod tests {
             let _ = log.observe(&Event::Step { task: "t", done: 3, total: 9 });
             let _ = log.observe(&Event::Validated { task: "t", done: 1, objective: 0.25, terms: &[] });
             let _ = log.observe(&Event::Finished { task: "t", stop: Stop::Interrupted });
+            let _ = log.observe(&Event::Warning { task: "t", message: "a \"word\"" });
             log.finish()?;
         }
         let text = std::fs::read_to_string(&path)?;
         let lines: Vec<serde_json::Value> =
             text.lines().map(serde_json::from_str).collect::<std::result::Result<_, _>>()?;
-        assert_eq!(lines.len(), 8);
+        assert_eq!(lines.len(), 10);
         assert_eq!((&lines[2]["event"], &lines[2]["objective"]), (&"validated".into(), &0.25.into()));
         assert!(lines[1]["objective"].is_null() && lines[1]["terms"]["a"] == 1.5);
-        assert_eq!(lines[7]["stop"], "Interrupted");
+        assert_eq!((&lines[8]["stop"], &lines[9]["message"]), (&"Interrupted".into(), &"a \"word\"".into()));
         assert!(matches!(JsonLines::append(folder.path()), Err(Error::Io { .. })));
         Ok(())
     }

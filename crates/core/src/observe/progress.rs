@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 const TEMPLATE: &str = "{msg:24} {bar:30} {pos}/{len} {per_sec:>10} {eta:>4} left  {prefix}";
 
 /// Draws one bar per task, with the rate and the remaining time: in steps where the fit reports them, in iterations
-/// where not. When standard error is not a terminal nothing is drawn, so logs stay clean.
+/// where not. A warning is a line above the bar. When standard error is not a terminal nothing is drawn, so logs stay clean.
 #[derive(Debug)]
 pub struct ProgressBar {
     target: fn() -> ProgressDrawTarget,
@@ -63,14 +63,13 @@ impl Observer for ProgressBar {
             Event::Validated { objective, .. } => {
                 bar.set_prefix(format!("{}, validation {objective:.6}", bar.prefix()));
             }
+            Event::Warning { task, message } => bar.println(format!("{task}: {message}")),
+            // the bar stays for a warning that follows
             Event::Finished { stop, .. } => match stop {
                 Stop::Interrupted | Stop::EarlyStopping => bar.abandon(),
                 _ => bar.finish(),
             },
             Event::Started { .. } => {}
-        }
-        if matches!(event, Event::Finished { .. }) {
-            self.bar = None;
         }
         ControlFlow::Continue(())
     }
@@ -131,8 +130,9 @@ mod tests {
         let _ = bar.observe(&Event::Progress { task: "vae", done: 1, objective: 0.5, terms: &[] });
         let _ = bar.observe(&Event::Validated { task: "vae", done: 1, objective: 0.75, terms: &[] });
         let _ = bar.observe(&Event::Finished { task: "vae", stop: Stop::Interrupted });
+        let _ = bar.observe(&Event::Warning { task: "vae", message: "a word" });
         let screen = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for part in ["vae", "20/60", "/s", "left", "0.500000, validation 0.750000"] {
+        for part in ["vae", "20/60", "/s", "left", "0.500000, validation 0.750000", "vae: a word"] {
             assert!(screen.contains(part), "{part} is not in {screen}");
         }
     }

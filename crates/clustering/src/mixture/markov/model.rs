@@ -1,9 +1,9 @@
 //! The field that EM found, and the segmentations it makes.
 
+use super::HiddenMarkovRandomField;
 use super::field::Field;
 use super::image::Image;
 use super::update::Potts;
-use super::{HiddenMarkovRandomField, METHOD};
 use crate::mixture::em::Parameters;
 use crate::mixture::model::is_distribution;
 use ndarray::{Array1, Array2, Array3};
@@ -123,7 +123,6 @@ impl Persist for HiddenMarkovRandomFieldModel {
         let alpha = record.read_list::<f64>("log weights")?;
         let shares = record.read_list::<f64>("shares")?;
         let means = record.read_table::<f64>("centred means")?;
-        let covariances = record.read_array::<f64>("covariances")?;
         let shift = record.read_list::<f64>("shift")?;
         let (k, d) = means.dim();
         record.require(k * d > 0, "`centred means` is empty")?;
@@ -134,20 +133,7 @@ impl Persist for HiddenMarkovRandomFieldModel {
             spec.mixture.components == k && spec.check().is_ok(),
             "the spec is not that of the model",
         )?;
-        let family = spec.mixture.covariance;
-        record.require(
-            covariances.shape() == family.shape(k, d),
-            "`covariances` do not have the shape of their family",
-        )?;
-        let parameters = Parameters::new(
-            family,
-            shares.to_vec(),
-            means.iter().copied().collect(),
-            covariances.iter().copied().collect(),
-            spec.mixture.covariance_floor,
-        );
-        record.require(parameters.is_ok(), "a covariance is not positive definite")?;
-        let parameters = parameters.map_err(|c| c.error(METHOD, 0))?;
+        let parameters = spec.mixture.read_parameters(record, &shares, &means)?;
         let history = record.read_value("history")?;
         let means = Array2::from_shape_fn((k, d), |(c, j)| means[[c, j]] + shift[j]);
         Ok(HiddenMarkovRandomFieldModel {
