@@ -27,16 +27,30 @@ struct Known {
     to_second: f64,
 }
 
+impl Known {
+    /// Before any medoid is met.
+    const NONE: Known = Known { nearest: 0, second: 0, to_nearest: f64::INFINITY, to_second: f64::INFINITY };
+
+    /// Takes in a medoid at a dissimilarity; on a tie the one that was known stays.
+    fn meet(&mut self, position: usize, to: f64) {
+        if to < self.to_nearest {
+            *self =
+                Known { nearest: position, to_nearest: to, second: self.nearest, to_second: self.to_nearest };
+        } else if to < self.to_second {
+            *self = Known { second: position, to_second: to, ..*self };
+        }
+    }
+}
+
 impl<'a, F: Nearest> Medoids<'a, F> {
     pub(super) fn new(to: &'a [F], weights: &'a [f64], medoids: Vec<usize>) -> Self {
         let n = weights.len();
-        let none = Known { nearest: 0, second: 0, to_nearest: f64::INFINITY, to_second: f64::INFINITY };
         let mut all = Medoids {
             to,
             weights,
             n,
             medoids,
-            rows: vec![none; n],
+            rows: vec![Known::NONE; n],
             losses: Vec::new(),
             history: History::new(),
         };
@@ -117,15 +131,8 @@ impl<'a, F: Nearest> Medoids<'a, F> {
             let to = self.to[candidate * self.n + row].f64();
             if known.nearest == medoid || known.second == medoid {
                 self.look(row);
-            } else if to < known.to_nearest {
-                self.rows[row] = Known {
-                    nearest: medoid,
-                    to_nearest: to,
-                    second: known.nearest,
-                    to_second: known.to_nearest,
-                };
-            } else if to < known.to_second {
-                self.rows[row] = Known { second: medoid, to_second: to, ..known };
+            } else {
+                self.rows[row].meet(medoid, to);
             }
         }
         self.weigh();
@@ -133,19 +140,10 @@ impl<'a, F: Nearest> Medoids<'a, F> {
 
     /// A row's two nearest medoids, the lower position on a tie.
     fn look(&mut self, row: usize) {
-        let mut known = Known { nearest: 0, second: 0, to_nearest: f64::INFINITY, to_second: f64::INFINITY };
+        let mut known = Known::NONE;
         for (position, &medoid) in self.medoids.iter().enumerate() {
             let to = self.to[medoid * self.n + row].f64();
-            if to < known.to_nearest {
-                known = Known {
-                    nearest: position,
-                    to_nearest: to,
-                    second: known.nearest,
-                    to_second: known.to_nearest,
-                };
-            } else if to < known.to_second {
-                known = Known { second: position, to_second: to, ..known };
-            }
+            known.meet(position, to);
         }
         self.rows[row] = known;
     }

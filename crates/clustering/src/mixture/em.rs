@@ -4,6 +4,7 @@ use super::covariance::{Collapse, Covariance};
 use super::factor::Factor;
 use super::kernel::Kernel;
 use super::pass::{Assignment, Rows, Statistics, layout};
+use ndarray::Array2;
 use std::ops::ControlFlow;
 use unsup_core::observe::{Event, History, Observer, Stop};
 use unsup_core::{Float, Result};
@@ -186,6 +187,12 @@ impl Parameters {
             return Err(Collapse { component, cause: "no row belongs to it".to_owned() });
         }
         Self::new(family, counts.iter().map(|n| n / total).collect(), means, covariances, floor)
+    }
+
+    /// The means, which are relative to the shift, where the data are. `[k, d]`
+    pub(super) fn means_with(&self, shift: &[f64]) -> Array2<f64> {
+        let (k, d) = (self.weights.len(), shift.len());
+        Array2::from_shape_fn((k, d), |(c, j)| self.means[c * d + j] + shift[j])
     }
 
     /// The counts, means and covariances (without the floor) of one row on average.

@@ -30,7 +30,7 @@ impl GaussianMixtureModel {
         let (k, d) = (parameters.weights.len(), shift.len());
         GaussianMixtureModel {
             weights: Array1::from(parameters.weights.clone()),
-            means: Array2::from_shape_fn((k, d), |(c, j)| parameters.means[c * d + j] + shift[j]),
+            means: parameters.means_with(&shift),
             covariances: parameters.family().array(parameters.covariances.clone(), k, d),
             spec,
             shift,
@@ -179,26 +179,34 @@ impl Sample for GaussianMixtureModel {
 }
 
 impl GaussianMixture {
-    /// The parameters in the file of a model: weights `[k]`, means `[k, d]` relative to the shift, and its `covariances`.
+    /// The parameters in the file of a model that began with this mixture, and the shift that their means are relative to.
+    /// `weights`: what the file calls their weights.
     pub(super) fn read_parameters(
         &self,
         record: &Record,
-        weights: &Array1<f64>,
-        means: &Array2<f64>,
-    ) -> Result<Parameters> {
-        let (k, d) = means.dim();
+        weights: &str,
+    ) -> Result<(Parameters, Array1<f64>)> {
+        let weights = record.read_list::<f64>(weights)?;
+        let means = record.read_table::<f64>("centred means")?;
         let covariances = record.read_array::<f64>("covariances")?;
+        let shift = record.read_list::<f64>("shift")?;
+        let (k, d) = means.dim();
+        record.require(k * d > 0, "`centred means` is empty")?;
+        record.require(d == shift.len(), "`centred means` and `shift` differ in width")?;
+        record.require(k == weights.len(), "weights and means differ in number")?;
+        record.require(is_distribution(&weights), "the weights are not positive with a sum of 1")?;
+        record.require(
+            self.components == k && self.check_alone().is_ok(),
+            "the spec is not that of the model",
+        )?;
         record.require(
             covariances.shape() == self.covariance.shape(k, d),
             "`covariances` do not have the shape of their family",
         )?;
-        let parameters = self.parameters(
-            weights.to_vec(),
-            means.iter().copied().collect(),
-            covariances.iter().copied().collect(),
-        );
+        let list = |values: ArrayD<f64>| values.into_iter().collect();
+        let parameters = self.parameters(weights.to_vec(), list(means.into_dyn()), list(covariances));
         record.require(parameters.is_ok(), "a covariance is not positive definite")?;
-        parameters
+        Ok((parameters?, shift))
     }
 }
 
@@ -221,22 +229,11 @@ impl Persist for GaussianMixtureModel {
 
     fn from_record(record: &Record) -> Result<Self> {
         let spec: GaussianMixture = record.read_value("spec")?;
-        let weights = record.read_list::<f64>("weights")?;
-        let means = record.read_table::<f64>("centred means")?;
-        let shift = record.read_list::<f64>("shift")?;
-        let (k, d) = means.dim();
-        record.require(k * d > 0, "`centred means` is empty")?;
-        record.require(d == shift.len(), "`centred means` and `shift` differ in width")?;
-        record.require(k == weights.len(), "`centred means` and `weights` differ in length")?;
-        record.require(is_distribution(&weights.view()), "`weights` are not positive with a sum of 1")?;
-        record.require(
-            spec.components == k && spec.check_alone().is_ok(),
-            "the spec is not that of the model",
-        )?;
+        let (estimate, shift) = spec.read_parameters(record, "weights")?;
         let batches: usize = record.read_value("batches")?;
         record.require((1..usize::MAX).contains(&batches), "`batches` is out of range")?;
         let run = Run {
-            estimate: spec.read_parameters(record, &weights, &means)?,
+            estimate,
             bound: record.read_number("lower bound")?,
             history: record.read_value("history")?,
         };

@@ -5,7 +5,6 @@ use super::field::Field;
 use super::image::Image;
 use super::update::Potts;
 use crate::mixture::em::Parameters;
-use crate::mixture::model::is_distribution;
 use ndarray::{Array1, Array2, Array3};
 use unsup_core::estimator::Predict;
 use unsup_core::math::Nearest;
@@ -38,8 +37,7 @@ impl HiddenMarkovRandomFieldModel {
         let highest = alpha.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let log_sum = highest + alpha.iter().map(|a| (a - highest).exp()).sum::<f64>().ln();
         alpha.iter_mut().for_each(|a| *a -= log_sum);
-        let (k, d) = (alpha.len(), shift.len());
-        let means = Array2::from_shape_fn((k, d), |(c, j)| parameters.means[c * d + j] + shift[j]);
+        let means = parameters.means_with(&shift);
         HiddenMarkovRandomFieldModel { spec, shift, parameters, alpha, means, history }
     }
 
@@ -121,28 +119,18 @@ impl Persist for HiddenMarkovRandomFieldModel {
     fn from_record(record: &Record) -> Result<Self> {
         let spec: HiddenMarkovRandomField = record.read_value("spec")?;
         let alpha = record.read_list::<f64>("log weights")?;
-        let shares = record.read_list::<f64>("shares")?;
-        let means = record.read_table::<f64>("centred means")?;
-        let shift = record.read_list::<f64>("shift")?;
-        let (k, d) = means.dim();
-        record.require(k * d > 0, "`centred means` is empty")?;
-        record.require(d == shift.len(), "`centred means` and `shift` differ in width")?;
-        record.require(k == alpha.len() && k == shares.len(), "weights and means differ in number")?;
-        record.require(is_distribution(&shares.view()), "`shares` are not positive with a sum of 1")?;
+        let (parameters, shift) = spec.mixture.read_parameters(record, "shares")?;
         record.require(
-            spec.mixture.components == k && spec.check().is_ok(),
-            "the spec is not that of the model",
+            alpha.len() == parameters.weights.len() && spec.check().is_ok(),
+            "the spec or the weights are not those of the model",
         )?;
-        let parameters = spec.mixture.read_parameters(record, &shares, &means)?;
-        let history = record.read_value("history")?;
-        let means = Array2::from_shape_fn((k, d), |(c, j)| means[[c, j]] + shift[j]);
         Ok(HiddenMarkovRandomFieldModel {
             spec,
+            means: parameters.means_with(shift.as_slice().unwrap_or_default()),
             shift: shift.to_vec(),
             parameters,
             alpha: alpha.to_vec(),
-            means,
-            history,
+            history: record.read_value("history")?,
         })
     }
 }
