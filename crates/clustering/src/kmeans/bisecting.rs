@@ -149,7 +149,7 @@ struct Leaf<F> {
 /// x: `[n, d]`.
 ///
 /// With fewer distinct rows than k there are fewer leaves than k, and the observer gets an
-/// [`Event::Warning`](unsup_core::observe::Event::Warning).
+/// [`Event::Warning`].
 ///
 /// # Errors
 /// Those of [k-means](KMeans); [`Error::Shape`](unsup_core::Error::Shape) when centroids are given that are not two.
