@@ -168,7 +168,7 @@ pub fn room(name: &'static str, n: usize, width: usize) -> Result<()> {
     let fits = |numbers| Vec::<f64>::new().try_reserve_exact(numbers).is_ok();
     match n.checked_mul(width.max(1)) {
         Some(numbers) if fits(numbers) => Ok(()),
-        _ => Err(Error::parameter(name, n, "as many rows as memory holds")),
+        _ => Err(Error::parameter(name, n, "as many as memory holds")),
     }
 }
 

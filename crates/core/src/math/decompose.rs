@@ -36,7 +36,24 @@ pub struct Svd {
 }
 
 fn to_faer(a: &ArrayRef2<f64>) -> Mat<f64> {
-    Mat::from_fn(a.nrows(), a.ncols(), |i, j| a[[i, j]])
+    scaled_to_faer(a, 1.0)
+}
+
+fn scaled_to_faer(a: &ArrayRef2<f64>, scale: f64) -> Mat<f64> {
+    Mat::from_fn(a.nrows(), a.ncols(), |i, j| a[[i, j]] * scale)
+}
+
+/// The power of two that a matrix is multiplied by, so that squares of its values stay in the range of numbers: 1 as a rule.
+///
+/// # Errors
+/// [`Error::Numerical`] for values that are not finite, on which the iterations would not converge.
+fn scale_of(a: &ArrayRef2<f64>, method: &'static str) -> Result<f64> {
+    if a.iter().any(|v| !v.is_finite()) {
+        return Err(Error::Numerical { method, problem: "a value of the matrix is not finite".to_owned() });
+    }
+    let most = a.iter().fold(0.0_f64, |most, v| most.max(v.abs()));
+    let holds = most == 0.0 || (1e-100..1e100).contains(&most);
+    Ok(if holds { 1.0 } else { (-most.log2().round()).clamp(-1000.0, 1000.0).exp2() })
 }
 
 fn square(a: &ArrayRef2<f64>, what: &'static str) -> Result<usize> {
@@ -96,7 +113,8 @@ fn eigen_of_all(a: &ArrayRef2<f64>, count: usize) -> Result<Eigen> {
         evd::self_adjoint_evd_scratch::<f64>(d, evd::ComputeEigenvectors::Yes, Par::Seq, Default::default());
     let mut memory = MemBuffer::new(scratch);
     let stack = MemStack::new(&mut memory);
-    let (mut reduced, block) = (to_faer(a), recommended_block_size::<f64>(d, d));
+    let scale = scale_of(a, "eigen-decomposition")?;
+    let (mut reduced, block) = (scaled_to_faer(a, scale), recommended_block_size::<f64>(d, d));
     let mut reflections = Mat::zeros(block, d - 1);
     tridiag_in_place(reduced.as_mut(), reflections.as_mut(), Par::Seq, stack, Default::default());
     let (mut diagonal, mut below) = (Diag::<f64>::zeros(d), Diag::<f64>::zeros(d));
@@ -123,7 +141,7 @@ fn eigen_of_all(a: &ArrayRef2<f64>, count: usize) -> Result<Eigen> {
         stack,
     );
     Ok(Eigen {
-        values: Array1::from_shape_fn(count, |i| values[d - 1 - i]),
+        values: Array1::from_shape_fn(count, |i| values[d - 1 - i] / scale),
         vectors: Array2::from_shape_fn((count, d), |(i, j)| vectors[(j, d - 1 - i)]),
     })
 }
@@ -179,12 +197,18 @@ fn singular(a: &ArrayRef2<f64>, u: Option<&mut Mat<f64>>) -> Result<(Array1<f64>
         MemBuffer::new(faer_svd::svd_scratch::<f64>(n, d, left, right, Par::Seq, Default::default()));
     let stack = MemStack::new(&mut memory);
     let u = u.map(|u| u.as_mut());
-    faer_svd::svd(to_faer(a).as_ref(), s.as_mut(), u, Some(v.as_mut()), Par::Seq, stack, Default::default())
-        .map_err(|e| Error::Numerical {
-            method: "singular value decomposition",
-            problem: format!("{e:?}"),
-        })?;
-    Ok((Array1::from_shape_fn(m, |i| s[i]), Array2::from_shape_fn((m, d), |(i, j)| v[(j, i)])))
+    let scale = scale_of(a, "singular value decomposition")?;
+    faer_svd::svd(
+        scaled_to_faer(a, scale).as_ref(),
+        s.as_mut(),
+        u,
+        Some(v.as_mut()),
+        Par::Seq,
+        stack,
+        Default::default(),
+    )
+    .map_err(|e| Error::Numerical { method: "singular value decomposition", problem: format!("{e:?}") })?;
+    Ok((Array1::from_shape_fn(m, |i| s[i] / scale), Array2::from_shape_fn((m, d), |(i, j)| v[(j, i)])))
 }
 
 /// The lower Cholesky factor l with l·lᵀ = a. a: `[d, d]`, symmetric positive definite.
@@ -344,9 +368,26 @@ mod tests {
     }
 
     #[test]
+    fn squares_may_leave_the_range_of_numbers() -> Result<()> {
+        let a = table(4, 30, 12);
+        let (s, gram) = (svd(&a)?.s, a.t().dot(&a));
+        let values = symmetric_eigen(&gram)?.values;
+        for scale in [600, -600, 1000, -1000].map(|e| 2f64.powi(e)) {
+            let found = svd(&(&a * scale))?;
+            assert_abs_diff_eq!(&found.s / scale, s, epsilon = 1e-11);
+            assert_abs_diff_eq!(found.vt.dot(&found.vt.t()), Array2::eye(12), epsilon = 1e-12);
+            assert_abs_diff_eq!(symmetric_eigen(&(&gram * scale))?.values / scale, values, epsilon = 1e-11);
+        }
+        Ok(())
+    }
+
+    #[test]
     fn what_has_no_answer_is_an_error() {
         assert!(matches!(cholesky(&ndarray::array![[1.0, 2.0], [2.0, 1.0]]), Err(Error::Numerical { .. })));
         assert!(matches!(symmetric_eigen(&table(1, 2, 3)), Err(Error::Shape { .. })));
         assert!(matches!(cholesky(&table(1, 2, 3)), Err(Error::Shape { .. })));
+        let nan = Array2::from_elem((3, 3), f64::NAN);
+        assert!(matches!(symmetric_eigen(&nan), Err(Error::Numerical { .. })));
+        assert!(matches!(svd(&nan), Err(Error::Numerical { .. })));
     }
 }

@@ -8,7 +8,7 @@ use super::gemm::{Mat, multiply};
 use super::kernel::panel_width;
 use super::products::centred_tile;
 use super::varying::{Varying, replaced};
-use crate::{Float, Result};
+use crate::{Error, Float, Result};
 use ndarray::{Array1, Array2, ArrayRef2};
 use rayon::prelude::*;
 
@@ -137,7 +137,8 @@ impl Scatter {
     /// there a second pass, about the mean. Cost: n·d²/2 multiply-adds, d being the columns that are not constant.
     ///
     /// # Errors
-    /// Those of [`validate::table`](crate::validate::table), found on the way.
+    /// Those of [`validate::table`](crate::validate::table), found on the way; [`Error::Numerical`] when products of the values
+    /// overflow.
     pub fn of<F: Float>(x: &ArrayRef2<F>, what: &'static str) -> Result<Scatter> {
         let (n, d) = x.dim();
         crate::validate::not_empty(x, what)?;
@@ -153,6 +154,8 @@ impl Scatter {
         // a NaN or an infinity spoils its column: only then is the culprit looked for
         if scatter.products.diag().iter().any(|v| !v.is_finite()) {
             crate::validate::table(x, what)?;
+            let problem = format!("products of the values overflow {}; scale the columns down", F::NAME);
+            return Err(Error::Numerical { method: "covariance", problem });
         }
         let far = |((guess, mean), square): ((&f64, &f64), &f64)| {
             4.0 * n as f64 * (guess - mean).powi(2) > *square && guess != mean
@@ -269,7 +272,7 @@ impl<F: Float> pulp::WithSimd for AddRows<'_, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Error, Seed};
+    use crate::Seed;
     use approx::assert_relative_eq;
 
     fn covariance<F: Float>(x: &Array2<F>) -> Array2<f64> {

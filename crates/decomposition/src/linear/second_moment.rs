@@ -6,7 +6,7 @@
 use ndarray::{Array1, Array2, ArrayRef2};
 use rayon::prelude::*;
 use unsup_core::math::{self, Mat, Moments, ROW_TILE, Scatter};
-use unsup_core::{Float, Result};
+use unsup_core::{Error, Float, Result};
 
 /// S is formed up to so many columns.
 const MOST_COLUMNS: usize = 4096;
@@ -39,12 +39,13 @@ impl SecondMoment {
             let matrix = scatter.covariance(n as f64);
             let variances = matrix.diag().mapv(|v| v.max(0.0));
             let (means, form) = (scatter.means, Form::Matrix(matrix));
-            let is_constant = is_constant::<F>(variances.sum(), &means);
+            let is_constant = is_constant::<F>(&variances, &means);
             return Ok(SecondMoment { rows: n, means, variances, is_constant, form });
         }
         let Moments { means, variances } = Moments::of(x, "x")?;
+        finite(variances.sum())?;
         let centred = Array2::from_shape_fn((n, d), |(i, j)| x[[i, j]].f64() - means[j]);
-        let is_constant = is_constant::<F>(variances.sum(), &means);
+        let is_constant = is_constant::<F>(&variances, &means);
         Ok(SecondMoment { rows: n, means, variances, is_constant, form: Form::Rows(centred) })
     }
 
@@ -76,7 +77,19 @@ fn symmetric_product(s: &Array2<f64>, b: &Array2<f64>) -> Array2<f64> {
     Array2::from_shape_vec((d, m), out).unwrap_or_default()
 }
 
-/// Whether variances that sum up to this are nothing but what rounding makes of constant columns with these means.
-pub(super) fn is_constant<F: Float>(total_variance: f64, means: &Array1<f64>) -> bool {
-    total_variance <= means.iter().map(|m| (2.0 * F::EPS * m).powi(2)).sum()
+/// Whether the variances of all columns are nothing but what rounding makes of constant columns with these means.
+pub(super) fn is_constant<F: Float>(variances: &Array1<f64>, means: &Array1<f64>) -> bool {
+    variances.iter().zip(means).all(|(variance, mean)| *variance <= (2.0 * F::EPS * mean).powi(2))
+}
+
+/// The total variance, when it is a number.
+///
+/// # Errors
+/// [`Error::Numerical`] when squares of the values overflow.
+pub(super) fn finite(total_variance: f64) -> Result<f64> {
+    if total_variance.is_finite() {
+        return Ok(total_variance);
+    }
+    let problem = "squares of the values overflow; scale the columns down".to_owned();
+    Err(Error::Numerical { method: "variance", problem })
 }

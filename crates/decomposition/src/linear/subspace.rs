@@ -103,7 +103,7 @@ pub(crate) fn leading_svd(
     mut progress: impl FnMut(usize, f64) -> ControlFlow<()>,
 ) -> Result<Svd> {
     let (n, d) = x.dim();
-    let width = (k + oversamples).min(n.min(d));
+    let width = k.saturating_add(oversamples).min(n.min(d));
     let basis = iterate(x, width, iterations + 1, seed, |pass, basis, scattered| {
         Ok(progress(pass, (basis * scattered).sum()))
     })?;

@@ -24,6 +24,7 @@
 //! | 50 | `test_nmf_minibatchnmf_equivalence` | `nmf::invariant_50_…` |
 
 mod dictionary;
+mod extremes;
 mod factor;
 mod fastica;
 mod incremental;

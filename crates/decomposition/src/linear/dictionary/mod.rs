@@ -136,7 +136,8 @@ impl DictionaryLearning {
         self
     }
 
-    fn check(&self) -> Result<()> {
+    /// `[n, d]`: the table.
+    fn check(&self, (n, d): (usize, usize)) -> Result<()> {
         for (name, value) in [
             ("components", self.components),
             ("batch", self.batch.unwrap_or(1)),
@@ -149,6 +150,7 @@ impl DictionaryLearning {
         if !(self.tolerance >= 0.0 && self.tolerance.is_finite()) {
             return Err(Error::parameter("tolerance", self.tolerance, "a finite number of at least 0"));
         }
+        validate::room("components", self.components, (n + d).saturating_add(self.components))?;
         Coding::Lasso { alpha: self.alpha }.check()?;
         self.new_rows().check()
     }
@@ -176,7 +178,7 @@ impl DictionaryLearning {
     /// As [`fit`](Fit::fit).
     pub fn start<F: Float>(&self, x: &ArrayRef2<F>) -> Result<DictionaryLearningModel<F>> {
         validate::table(x, "x")?;
-        self.check()?;
+        self.check(x.dim())?;
         let atoms = self.first(&x.as_standard_layout().into_owned())?;
         DictionaryLearningModel::new(self.clone(), atoms).partial_fit(x)
     }
@@ -264,7 +266,7 @@ impl<F: Float> Fit<ArrayRef2<F>> for DictionaryLearning {
 
     fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<Self::Model> {
         validate::table(x, "x")?;
-        self.check()?;
+        self.check(x.dim())?;
         let x = x.as_standard_layout().into_owned();
         let _ = observer.observe(&Event::Started { task: METHOD, total: self.max_iterations });
         let model = if let Some(rows) = self.batch {

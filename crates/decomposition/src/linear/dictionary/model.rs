@@ -143,7 +143,10 @@ impl<F: Float> Persist for DictionaryLearningModel<F> {
             "the sums and the atoms do not fit",
         )?;
         let spec: DictionaryLearning = record.read_value("spec")?;
-        record.require(spec.check().is_ok() && spec.components == k, "the spec is not one of these atoms")?;
+        record.require(
+            spec.check((0, 0)).is_ok() && spec.components == k,
+            "the spec is not one of these atoms",
+        )?;
         let mut model = DictionaryLearningModel::new(spec, atoms);
         (model.a, model.b) = (a, b);
         model.steps = record.read_value("steps")?;

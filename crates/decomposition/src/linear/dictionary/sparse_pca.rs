@@ -114,7 +114,8 @@ impl SparsePca {
         self
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    /// `[n, d]`: the table.
+    pub(super) fn check(&self, (n, d): (usize, usize)) -> Result<()> {
         for (name, value) in [
             ("components", self.components),
             ("batch", self.batch.unwrap_or(1)),
@@ -127,6 +128,7 @@ impl SparsePca {
         if !(self.tolerance >= 0.0 && self.tolerance.is_finite()) {
             return Err(Error::parameter("tolerance", self.tolerance, "a finite number of at least 0"));
         }
+        validate::room("components", self.components, (n + d).saturating_add(self.components))?;
         if !(self.ridge > 0.0 && self.ridge.is_finite()) {
             return Err(Error::parameter("ridge", self.ridge, "a finite number above 0"));
         }
@@ -160,8 +162,8 @@ impl<F: Float> Fit<ArrayRef2<F>> for SparsePca {
 
     fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<SparsePcaModel<F>> {
         let means = Moments::of(x, "x")?.means;
-        self.check()?;
         let (n, d) = x.dim();
+        self.check((n, d))?;
         // a row a column of x
         let columns = Array2::from_shape_fn((d, n), |(j, i)| F::of(x[[i, j]].f64() - means[j]));
         let mut scores = match &self.start {

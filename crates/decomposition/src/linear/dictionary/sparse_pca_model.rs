@@ -92,7 +92,7 @@ impl<F: Float> Persist for SparsePcaModel<F> {
         let (k, d) = components.dim();
         record.require(k * d > 0 && mean.len() == d, "`components` and `mean` differ in width")?;
         record.require(
-            spec.check().is_ok() && spec.components == k,
+            spec.check((0, 0)).is_ok() && spec.components == k,
             "the spec is not one of these components",
         )?;
         SparsePcaModel::new(spec, mean, components, record.read_value("history")?)

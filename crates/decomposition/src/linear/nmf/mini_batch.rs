@@ -120,8 +120,9 @@ impl MiniBatchNmf {
         self
     }
 
-    pub(super) fn check(&self) -> Result<()> {
-        self.nmf.check()?;
+    /// `[n, d]`: the table.
+    pub(super) fn check(&self, table: (usize, usize)) -> Result<()> {
+        self.nmf.check(table)?;
         if self.batch == 0 {
             return Err(Error::parameter("batch", 0, "at least 1"));
         }
@@ -137,7 +138,7 @@ impl MiniBatchNmf {
     /// As [`fit`](Fit::fit).
     pub fn start<F: Float>(&self, x: &ArrayRef2<F>) -> Result<MiniBatchNmfModel<F>> {
         self.nmf.check_table(x)?;
-        self.check()?;
+        self.check(x.dim())?;
         let seed = self.nmf.seed.named(METHOD);
         let (_, h) = self.nmf.start.factors(&Dense(&x.as_standard_layout()), self.nmf.components, seed)?;
         MiniBatchNmfModel::new(self.clone(), h).partial_fit(x)
@@ -154,7 +155,7 @@ impl<F: Float> Fit<ArrayRef2<F>> for MiniBatchNmf {
 
     fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<Self::Model> {
         self.nmf.check_table(x)?;
-        self.check()?;
+        self.check(x.dim())?;
         let x = x.as_standard_layout();
         let (n, epochs) = (x.nrows(), self.nmf.max_iterations);
         let (mut w, h) =

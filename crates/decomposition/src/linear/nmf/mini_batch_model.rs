@@ -147,7 +147,7 @@ impl<F: Float> Persist for MiniBatchNmfModel<F> {
         record.require(same, "the sums and `components` differ in shape")?;
         record.require(values(&denominator).iter().all(|&b| b > 0.0), "a denominator is zero")?;
         let spec: MiniBatchNmf = record.read_value("spec")?;
-        record.require(spec.check().is_ok(), "a hyper-parameter is out of range")?;
+        record.require(spec.check((0, 0)).is_ok(), "a hyper-parameter is out of range")?;
         record.require(
             spec.nmf.components == components.nrows(),
             "the spec has another number of components",

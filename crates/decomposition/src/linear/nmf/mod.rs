@@ -187,12 +187,14 @@ impl Nmf {
         (of(self.alpha_codes, d), of(self.alpha_components, n))
     }
 
-    fn check(&self) -> Result<()> {
+    /// `[n, d]`: the table.
+    fn check(&self, (n, d): (usize, usize)) -> Result<()> {
         for (name, value) in [("components", self.components), ("max_iterations", self.max_iterations)] {
             if value == 0 {
                 return Err(Error::parameter(name, value, "at least 1"));
             }
         }
+        validate::room("components", self.components, (n + d).saturating_add(self.components))?;
         let non_negative = |v: f64| v >= 0.0 && v.is_finite();
         for (name, value) in [
             ("alpha_codes", self.alpha_codes),
@@ -333,7 +335,7 @@ impl<F: Float> Fit<ArrayRef2<F>> for Nmf {
 
     fn fit_observed(&self, x: &ArrayRef2<F>, observer: &mut dyn Observer) -> Result<NmfModel<F>> {
         self.check_table(x)?;
-        self.check()?;
+        self.check(x.dim())?;
         self.factorise(&Dense(&x.as_standard_layout()), observer)
     }
 }
@@ -357,7 +359,7 @@ impl<F: Float> Fit<Sparse<F>> for Nmf {
     type Model = NmfModel<F>;
 
     fn fit_observed(&self, x: &Sparse<F>, observer: &mut dyn Observer) -> Result<NmfModel<F>> {
-        self.check()?;
+        self.check(x.dim())?;
         self.check_sparse(x)?;
         self.factorise(&SparseTable::new(x), observer)
     }

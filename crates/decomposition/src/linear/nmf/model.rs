@@ -131,7 +131,7 @@ pub(super) fn read_factor<F: Float>(record: &Record, name: &'static str) -> Resu
 /// A stored spec that can be one.
 pub(super) fn read_spec(record: &Record, components: usize) -> Result<Nmf> {
     let spec: Nmf = record.read_value("spec")?;
-    record.require(spec.check().is_ok(), "a hyper-parameter is out of range")?;
+    record.require(spec.check((0, 0)).is_ok(), "a hyper-parameter is out of range")?;
     record.require(spec.components == components, "the spec has another number of components")?;
     Ok(spec)
 }

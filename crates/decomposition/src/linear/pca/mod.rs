@@ -43,7 +43,7 @@ pub(in crate::linear) mod routes;
 
 pub use model::PcaModel;
 
-use super::second_moment::is_constant;
+use super::second_moment::{finite, is_constant};
 use ndarray::ArrayRef2;
 use routes::{Effort, Spectrum};
 use serde::{Deserialize, Serialize};
@@ -253,25 +253,28 @@ impl<F: Float> Fit<ArrayRef2<F>> for Pca {
         let route = self.chosen_route(n, d);
         let degrees = n as f64 - 1.0;
         let count = if let Components::Count(k) = self.components { k } else { n.min(d) };
-        let (means, mut total, mut spectrum) = if route == Route::Covariance {
+        let (means, variances, mut spectrum) = if route == Route::Covariance {
             let scatter = Scatter::of(x, "x")?;
-            let total = scatter.products.diag().sum() / degrees;
+            let variances = scatter.products.diag().to_owned() / degrees;
             let spectrum = routes::covariance(&scatter, count, F::EPS)?;
-            (scatter.means, total, spectrum)
+            (scatter.means, variances, spectrum)
         } else {
             let Moments { means, variances } = Moments::of(x, "x")?;
+            let variances = variances * (n as f64 / degrees);
+            finite(variances.sum())?;
             let spectrum = match route {
                 Route::Randomized { oversamples, iterations } => {
-                    let width = (count + oversamples).min(n.min(d));
+                    let width = count.saturating_add(oversamples).min(n.min(d));
                     let effort = Effort { count, width, iterations, tolerance: self.tolerance };
                     routes::randomized(x, &means, &effort, self.seed, observer)?
                 }
                 Route::Gram => routes::gram(x, &means, count)?,
                 _ => routes::svd_of_design(x, &means)?,
             };
-            (means, variances.sum() * n as f64 / degrees, spectrum)
+            (means, variances, spectrum)
         };
-        if is_constant::<F>(total, &means) {
+        let mut total = variances.sum();
+        if is_constant::<F>(&variances, &means) {
             total = 0.0;
             spectrum.variances.fill(0.0);
         }

@@ -21,7 +21,7 @@ mod start;
 
 pub use model::PpcaMixtureModel;
 
-use super::second_moment::is_constant;
+use super::second_moment::{finite, is_constant};
 use ndarray::ArrayRef2;
 use serde::{Deserialize, Serialize};
 use unsup_core::estimator::Fit;
@@ -151,8 +151,8 @@ impl<F: Float> Fit<ArrayRef2<F>> for PpcaMixture {
         let moments = Moments::of(x, "x")?;
         let (n, d) = x.dim();
         self.check(n, d)?;
-        let scale = moments.variances.sum() / d as f64;
-        if is_constant::<F>(moments.variances.sum(), &moments.means) {
+        let scale = finite(moments.variances.sum())? / d as f64;
+        if is_constant::<F>(&moments.variances, &moments.means) {
             let problem = "the data are constant: there is no density".to_owned();
             return Err(Error::Numerical { method: METHOD, problem });
         }
