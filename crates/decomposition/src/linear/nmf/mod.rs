@@ -10,6 +10,10 @@
 //!
 //! Neither can raise the objective; where they end depends on the start. [`MiniBatchNmf`] learns from streams.
 //!
+//! The default start, scikit-learn's, puts the mean of the data where the SVD has zeros, while factors grow as the root of the
+//! data: in units in which the data are large it is far from the optimum and the stopping rule, relative to the first step, may end
+//! there. Scale the data so that they are about 1, or take [`Start::Svd`].
+//!
 //! **Use it** for counts, intensities, spectra: non-negative data whose zero means nothing there. **Do not use it** for data
 //! with an arbitrary origin (then [PCA](crate::pca)), or when the parts must be unique: factorisations rarely are.
 //!
