@@ -90,7 +90,7 @@ fn main() -> Result<(), Failure> {
     report.picture(
         "alignment",
         &figure,
-        "All shapes about their centres, seen along the direction in which the mean is flattest.",
+        "All shapes about their centres, each group in a colour of its own, seen along the direction in which the mean is flattest.",
     )?;
 
     report.section(
@@ -132,7 +132,7 @@ fn main() -> Result<(), Failure> {
     report.section(
         "A new shape",
         "The last shape is left out, one of its landmarks is moved by the size of the shape, and the model of the others is fitted to it: the \
-         plausible shape nearest to it does not reach for the landmark, though it is pulled: squares are minimised.",
+         plausible shape nearest to it stops short of the landmark, and other landmarks pay for it: squares are minimised.",
     );
     let (rest, last) = (shapes.slice(s![..n - 1, .., ..]), shapes.index_axis(Axis(0), n - 1));
     let spec = StatisticalShape::new().variance(0.95);
