@@ -7,7 +7,7 @@
 use super::covariance::Covariance;
 use super::kernel::Kernel;
 use super::normalize::normalize;
-use super::tile::{MOST_ROWS, Tile};
+use super::tile::Tile;
 use ndarray::ArrayRef2;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -116,6 +116,8 @@ pub(super) struct Chunk<'a> {
     /// the rows of a tile that one component has a share of, about its reference, and the same times that share
     near: Vec<f64>,
     shared: Vec<f64>,
+    /// which they are, and that share
+    members: Vec<(usize, f64)>,
     /// log-likelihood, counts, sums, squares
     pub(super) total: Vec<f64>,
 }
@@ -134,6 +136,7 @@ impl<'a> Chunk<'a> {
             log_sums: vec![0.0; stride],
             near: vec![0.0; room * d],
             shared: vec![0.0; room * d],
+            members: vec![(0, 0.0); room],
             total: vec![0.0; 1 + k + k * d + layout(family).len(k, d)],
             tile,
         }
@@ -208,6 +211,7 @@ impl<'a> Chunk<'a> {
             reference: &self.reference[c * d..][..d],
             near: &mut self.near,
             shared: &mut self.shared,
+            members: &mut self.members,
             count: &mut counts[c],
             sums: &mut sums[c * d..][..d],
             squares: if matrix { None } else { Some(&mut *squares) },
@@ -225,6 +229,7 @@ struct Gather<'a> {
     reference: &'a [f64],
     near: &'a mut [f64],
     shared: &'a mut [f64],
+    members: &'a mut [(usize, f64)],
     count: &'a mut f64,
     sums: &'a mut [f64],
     squares: Option<&'a mut [f64]>,
@@ -233,41 +238,119 @@ struct Gather<'a> {
 impl WithSimd for Gather<'_> {
     type Output = usize;
 
-    /// Plain loops, compiled for the instruction set at hand, each of which writes one array: with more, compilers give
-    /// up on registers. Returns how many rows lie in `near` and `shared`: none when
-    /// the squares are added up here.
+    /// Returns how many rows lie in `near` and `shared`: none when the squares are added up here.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> usize {
-        let Gather { tile, responsibilities, weights, reference, near, shared, count, sums, squares } = self;
-        let (d, rows) = (reference.len(), tile.count());
-        let (sums, near, shared) = (&mut sums[..d], near.chunks_exact_mut(d), shared.chunks_exact_mut(d));
+    fn with_simd<S: Simd>(self, simd: S) -> usize {
+        let Gather {
+            tile,
+            responsibilities,
+            weights,
+            reference,
+            near,
+            shared,
+            members,
+            count,
+            sums,
+            squares,
+        } = self;
+        let mut found = 0;
         // found without branches, which would be mispredicted once a row
-        let (mut members, mut found) = ([0_u16; MOST_ROWS], 0);
-        for (i, &share) in responsibilities[..rows].iter().enumerate() {
-            members[found] = i as u16;
-            found += usize::from(share >= NEGLIGIBLE);
+        for (i, &share) in responsibilities[..tile.count()].iter().enumerate() {
+            let weighted = share * weights.map_or(1.0, |w| w[i]);
+            members[found] = (i, weighted);
+            found += usize::from((share >= NEGLIGIBLE) & (weighted > 0.0));
         }
-        let members = members[..found].iter().map(|&i| usize::from(i));
-        let weighted = members.map(|i| (i, responsibilities[i] * weights.map_or(1.0, |w| w[i])));
-        let counted = weighted.filter(|(_, share)| *share > 0.0);
-        let mut m = 0;
+        let members = &members[..found];
+        *count = members.iter().fold(*count, |count, (_, share)| count + share);
         if let Some(squares) = squares {
-            let squares = &mut squares[..d];
-            for (i, share) in counted {
-                *count += share;
-                let steps = || tile.row(i).iter().zip(reference).map(|(x, r)| x - r);
-                sums.iter_mut().zip(steps()).for_each(|(sum, step)| *sum += share * step);
-                squares.iter_mut().zip(steps()).for_each(|(square, step)| *square += share * step * step);
+            let registers = reference.len().div_ceil(S::F64_LANES);
+            for first in (0..registers).step_by(4) {
+                match registers - first {
+                    1 => moments::<S, 1>(simd, tile, first, members, reference, sums, squares),
+                    2 => moments::<S, 2>(simd, tile, first, members, reference, sums, squares),
+                    3 => moments::<S, 3>(simd, tile, first, members, reference, sums, squares),
+                    _ => moments::<S, 4>(simd, tile, first, members, reference, sums, squares),
+                }
             }
-        } else {
-            for ((i, share), (near, shared)) in counted.zip(near.zip(shared)) {
-                *count += share;
-                m += 1;
-                near.iter_mut().zip(tile.row(i).iter().zip(reference)).for_each(|(n, (x, r))| *n = x - r);
-                shared.iter_mut().zip(&*near).for_each(|(s, n)| *s = share * n);
-                sums.iter_mut().zip(&*shared).for_each(|(sum, s)| *sum += s);
+            return 0;
+        }
+        // plain loops, each of which writes one array: with more, compilers give up on registers
+        let d = reference.len();
+        let (sums, near, shared) = (&mut sums[..d], near.chunks_exact_mut(d), shared.chunks_exact_mut(d));
+        for (&(i, share), (near, shared)) in members.iter().zip(near.zip(shared)) {
+            near.iter_mut().zip(tile.row(i).iter().zip(reference)).for_each(|(n, (x, r))| *n = x - r);
+            shared.iter_mut().zip(&*near).for_each(|(s, n)| *s = share * n);
+            sums.iter_mut().zip(&*shared).for_each(|(sum, s)| *sum += s);
+        }
+        members.len()
+    }
+}
+
+/// Adds Σ share·(x − reference) and Σ share·(x − reference)² over the members, for N registers of columns from register `first` on,
+/// which hold both sums meanwhile.
+#[inline(always)]
+fn moments<S: Simd, const N: usize>(
+    simd: S,
+    tile: &Tile,
+    first: usize,
+    members: &[(usize, f64)],
+    reference: &[f64],
+    sums: &mut [f64],
+    squares: &mut [f64],
+) {
+    let lanes = S::F64_LANES;
+    let columns = |b: usize| (first + b) * lanes..reference.len().min((first + b + 1) * lanes);
+    let load = |values: &[f64]| -> [S::f64s; N] {
+        std::array::from_fn(|b| simd.partial_load_f64s(&values[columns(b)]))
+    };
+    let origin = load(reference);
+    let (mut sum, mut square) = (load(sums), load(squares));
+    for &(i, share) in members {
+        let (row, _) = S::as_simd_f64s(tile.row(i));
+        let share = simd.splat_f64s(share);
+        for (b, &x) in row[first..][..N].iter().enumerate() {
+            let step = simd.sub_f64s(x, origin[b]);
+            let shared = simd.mul_f64s(share, step);
+            sum[b] = simd.add_f64s(sum[b], shared);
+            square[b] = simd.mul_add_f64s(shared, step, square[b]);
+        }
+    }
+    for b in 0..N {
+        simd.partial_store_f64s(&mut sums[columns(b)], sum[b]);
+        simd.partial_store_f64s(&mut squares[columns(b)], square[b]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+    use unsup_core::Seed;
+
+    /// Widths of one to five registers, whole and not, on any machine.
+    #[test]
+    fn sums_are_those_of_the_formula_for_every_width() {
+        let (n, k) = (700, 3);
+        for d in 1..=40 {
+            let x = Array2::from_shape_vec((n, d), Seed::new(d as u64).normals(n * d)).unwrap();
+            let labels: Vec<usize> = (0..n).map(|i| i * i % k).collect();
+            let weights: Vec<f64> = (0..n).map(|i| (i % 5) as f64).collect();
+            let reference = Seed::new(7).normals(k * d);
+            let shift = vec![0.25; d];
+            let rows = Rows { x: &x, weights: Some(&weights), shift: &shift };
+            let found = rows.pass(Assignment::Labels(&labels), Covariance::Diagonal, &reference);
+            let of = |c: usize, j: usize, power: i32| -> f64 {
+                let members = (0..n).filter(|&i| labels[i] == c);
+                members.map(|i| weights[i] * (x[[i, j]] - 0.25 - reference[c * d + j]).powi(power)).sum()
+            };
+            for c in 0..k {
+                assert_eq!(found.counts[c], of(c, 0, 0));
+                for j in 0..d {
+                    let (sum, square) = (found.sums[c * d + j], found.squares[c * d + j]);
+                    assert!((sum - of(c, j, 1)).abs() < 1e-9, "d = {d}: {sum}");
+                    assert!((square - of(c, j, 2)).abs() < 1e-9, "d = {d}: {square}");
+                }
             }
         }
-        m
     }
 }

@@ -5,16 +5,19 @@ use std::ops::Range;
 use unsup_core::Float;
 
 /// A multiple of four registers on every machine.
-const LANES: usize = 32;
+pub(super) const LANES: usize = 32;
 
 /// Between the columns, so that the same rows of several columns do not compete for one set of the first-level cache.
 const GAP: usize = 8;
+
+/// A row fills whole registers of at most so many values.
+pub(super) const PITCH: usize = 8;
 
 /// Rows that are turned into columns together.
 const TURNED: usize = 8;
 
 /// No tile holds more rows.
-pub(super) const MOST_ROWS: usize = 512;
+const MOST_ROWS: usize = 512;
 
 /// The buffer that rows are read into.
 #[derive(Debug)]
@@ -22,7 +25,7 @@ pub(super) struct Tile {
     count: usize,
     d: usize,
     room: usize,
-    /// `[count, d]`
+    /// `[count, pitch]`, zero from column d on
     rows: Vec<f64>,
     /// `[d, stride]`; what lies beyond `count` is finite and means nothing
     columns: Vec<f64>,
@@ -32,15 +35,16 @@ impl Tile {
     /// Room for as many rows of d columns as stay in the second-level cache.
     pub(super) fn new(d: usize) -> Self {
         let room = (32 * 1024 / d.max(1)).next_multiple_of(64).clamp(64, MOST_ROWS);
-        Tile { count: 0, d, room, rows: vec![0.0; room * d], columns: vec![0.0; (room + GAP) * d] }
+        let rows = vec![0.0; room * d.next_multiple_of(PITCH)];
+        Tile { count: 0, d, room, rows, columns: vec![0.0; (room + GAP) * d] }
     }
 
     /// Reads rows `range` of x, with `shift` subtracted.
     pub(super) fn load<F: Float>(&mut self, x: &ArrayRef2<F>, range: Range<usize>, shift: &[f64]) {
         self.count = range.len();
-        let d = self.d;
+        let (d, pitch) = (self.d, self.pitch());
         for (i, row) in x.slice(s![range, ..]).rows().into_iter().enumerate() {
-            let out = &mut self.rows[i * d..][..d];
+            let out = &mut self.rows[i * pitch..][..d];
             match row.as_slice() {
                 Some(values) => {
                     out.iter_mut().zip(values).zip(shift).for_each(|((o, v), m)| *o = v.f64() - m);
@@ -53,16 +57,16 @@ impl Tile {
 
     /// Rows to columns, a few rows at a time, which stay in the first-level cache.
     fn turn(&mut self) {
-        let (d, stride) = (self.d, self.stride());
+        let (d, pitch, stride) = (self.d, self.pitch(), self.stride());
         let whole = self.count / TURNED * TURNED;
-        for (b, rows) in self.rows[..whole * d].chunks_exact(TURNED * d).enumerate() {
+        for (b, rows) in self.rows[..whole * pitch].chunks_exact(TURNED * pitch).enumerate() {
             for j in 0..d {
-                let turned: [f64; TURNED] = std::array::from_fn(|r| rows[r * d + j]);
+                let turned: [f64; TURNED] = std::array::from_fn(|r| rows[r * pitch + j]);
                 self.columns[j * stride + b * TURNED..][..TURNED].copy_from_slice(&turned);
             }
         }
         for i in whole..self.count {
-            (0..d).for_each(|j| self.columns[j * stride + i] = self.rows[i * d + j]);
+            (0..d).for_each(|j| self.columns[j * stride + i] = self.rows[i * pitch + j]);
         }
     }
 
@@ -86,8 +90,14 @@ impl Tile {
         self.count.next_multiple_of(LANES)
     }
 
+    /// The row, then zeros up to whole registers.
     pub(super) fn row(&self, i: usize) -> &[f64] {
-        &self.rows[i * self.d..][..self.d]
+        &self.rows[i * self.pitch()..][..self.pitch()]
+    }
+
+    /// From one row to the next.
+    fn pitch(&self) -> usize {
+        self.d.next_multiple_of(PITCH)
     }
 
     pub(super) fn columns(&self) -> &[f64] {
