@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, ArrayRef2, Axis, s};
 use std::ops::ControlFlow;
 use unsup_core::data::Sparse;
-use unsup_core::math::{self, Svd};
+use unsup_core::math::{self, Scatter, Svd};
 use unsup_core::{Float, Result, Seed};
 
 /// A table X `[n, d]` as a subspace iteration sees it.
@@ -14,14 +14,14 @@ pub(crate) trait Operator {
     fn times(&self, b: &Array2<f64>) -> Array2<f64>;
     /// Xᵀ·X·b. b: `[d, m]`. Returns `[d, m]`.
     fn scattered(&self, b: &Array2<f64>) -> Array2<f64>;
+    /// Xᵀ·X, `[d, d]`, where it takes less to form it than to multiply so many columns by X and Xᵀ.
+    fn products(&self, columns: usize) -> Result<Option<Array2<f64>>>;
 }
 
 /// A dense table with a row taken off each of its rows on the fly.
 pub(crate) struct Shifted<'a, F> {
     pub(crate) x: &'a ArrayRef2<F>,
     pub(crate) shift: Vec<F>,
-    /// XᵀX, where it was formed
-    pub(crate) products: Option<Array2<f64>>,
 }
 
 impl<F: Float> Operator for Shifted<'_, F> {
@@ -34,10 +34,24 @@ impl<F: Float> Operator for Shifted<'_, F> {
     }
 
     fn scattered(&self, b: &Array2<f64>) -> Array2<f64> {
-        match &self.products {
-            Some(products) => math::product(products, &vec![0.0; products.nrows()], b),
-            None => math::transposed_product(self.x, &self.shift, b),
+        math::transposed_product(self.x, &self.shift, b)
+    }
+
+    /// n·d²/2 multiply-adds against 2·n·d a column.
+    fn products(&self, columns: usize) -> Result<Option<Array2<f64>>> {
+        /// No larger matrix is formed.
+        const MOST_COLUMNS: usize = 4096;
+        let d = self.x.ncols();
+        if d > MOST_COLUMNS || d / 4 >= columns {
+            return Ok(None);
         }
+        let Scatter { rows, means, mut products } = Scatter::of(self.x, "x")?;
+        // about the shift s rather than the mean: (x̄ − s)(x̄ − s)ᵀ more for each row
+        let step: Vec<f64> = means.iter().zip(&self.shift).map(|(m, s)| m - s.f64()).collect();
+        for (mut row, a) in products.rows_mut().into_iter().zip(&step) {
+            row.iter_mut().zip(&step).for_each(|(p, b)| *p += rows as f64 * a * b);
+        }
+        Ok(Some(products))
     }
 }
 
@@ -64,10 +78,15 @@ impl<F: Float> Operator for Corrected<'_, F> {
         let mean = self.mean.view().insert_axis(Axis(1));
         self.transposed.times(&codes).unwrap_or_default() - mean.dot(&sums)
     }
+
+    /// Never: it is not sparse.
+    fn products(&self, _: usize) -> Result<Option<Array2<f64>>> {
+        Ok(None)
+    }
 }
 
 /// An orthonormal basis `[d, width]` of about the leading right singular vectors of X: Q ← orth(XᵀX Q) from a Gaussian start
-/// (Halko, Martinsson & Tropp 2011, algorithm 4.4). `progress` hears, before each of at most `passes` steps, its number, Q and XᵀXQ, and
+/// (Halko, Martinsson & Tropp 2011, algorithm 4.4). XᵀX is formed once where that pays. `progress` hears, before each of at most `passes` steps, its number, Q and XᵀXQ, and
 /// may make that step the last.
 pub(crate) fn iterate(
     x: &dyn Operator,
@@ -79,8 +98,13 @@ pub(crate) fn iterate(
     let (_, d) = x.dim();
     let start = Array2::from_shape_vec((d, width), seed.normals(d * width)).unwrap_or_default();
     let mut basis = math::orthonormal(&start);
+    let products = x.products(width.saturating_mul(passes))?;
+    let unmoved = vec![0.0; d];
     for pass in 1..=passes {
-        let scattered = x.scattered(&basis);
+        let scattered = match &products {
+            Some(products) => math::product(products, &unmoved, &basis),
+            None => x.scattered(&basis),
+        };
         let go_on = progress(pass, &basis, &scattered)?;
         basis = math::orthonormal(&scattered);
         if go_on.is_break() {
@@ -116,4 +140,24 @@ pub(crate) fn leading_svd(
         column.mapv_inplace(|v| if s > 0.0 { v / s } else { 0.0 });
     }
     Ok(Svd { u, s, vt: vt.dot(&basis.t()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_abs_diff_eq;
+
+    #[test]
+    fn products_are_formed_about_any_shift_and_only_where_that_pays() {
+        let (n, d) = (300, 24);
+        let mut x = Array2::from_shape_vec((n, d), Seed::new(1).normals(n * d)).unwrap() + 3.0;
+        x.column_mut(5).fill(2.0);
+        for shift in [vec![0.0; d], (0..d).map(|j| j as f64).collect()] {
+            let table = Shifted { x: &x, shift };
+            assert!(table.products(d / 4).unwrap().is_none());
+            let products = table.products(d).unwrap().unwrap();
+            let expected = table.scattered(&Array2::eye(d));
+            assert_abs_diff_eq!(products, expected, epsilon = 1e-9 * expected.diag().sum());
+        }
+    }
 }

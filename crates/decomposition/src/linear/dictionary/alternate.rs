@@ -120,7 +120,7 @@ pub(super) fn atoms_turn<F: Float>(
 pub(super) fn first_atoms<F: Float>(x: &Array2<F>, k: usize, seed: Seed) -> Result<Array2<f64>> {
     let (n, d) = x.dim();
     let known = k.min(n).min(d);
-    let operator = Shifted { x, shift: vec![F::zero(); d], products: None };
+    let operator = Shifted { x, shift: vec![F::zero(); d] };
     let silent = |_, _| ControlFlow::Continue(());
     let vt = leading_svd(&operator, known, 10, 7, seed.named("singular vectors"), silent)?.vt;
     let mut atoms = Array2::zeros((k, d));

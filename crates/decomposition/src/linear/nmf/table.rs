@@ -54,7 +54,7 @@ impl<F: Float> Table<F> for Dense<'_, F> {
     }
 
     fn operator(&self) -> Box<dyn Operator + '_> {
-        Box::new(Shifted { x: self.0, shift: vec![F::zero(); self.0.ncols()], products: None })
+        Box::new(Shifted { x: self.0, shift: vec![F::zero(); self.0.ncols()] })
     }
 
     fn descend(&self, w: &mut Array2<F>, h: &Array2<F>, penalty: Penalty) -> Pass {

@@ -70,11 +70,8 @@ pub(super) struct Effort {
     pub(super) tolerance: f64,
 }
 
-/// No larger matrix of products is formed.
-const MOST_COLUMNS: usize = 4096;
-
 /// Subspace iteration: Q ← orth(X_cᵀX_c Q) from a Gaussian start of `width` columns, then the SVD of
-/// X_c restricted to the subspace. X_cᵀX_c is formed once where that takes fewer multiply-adds than its products with Q.
+/// X_c restricted to the subspace.
 pub(super) fn randomized<F: Float>(
     x: &ArrayRef2<F>,
     means: &Array1<f64>,
@@ -85,10 +82,7 @@ pub(super) fn randomized<F: Float>(
     const TASK: &str = "randomized PCA";
     let ((n, d), &Effort { count, width, iterations, tolerance }) = (x.dim(), effort);
     let degrees = n as f64 - 1.0;
-    // n·d²/2 multiply-adds against 2·n·d·width in each pass
-    let formed = d <= MOST_COLUMNS && d < 4 * width * (iterations + 1);
-    let products = if formed { Some(Scatter::of(x, "x")?.products) } else { None };
-    let table = Shifted { x, shift: shift::<F>(means), products };
+    let table = Shifted { x, shift: shift::<F>(means) };
     let _ = observer.observe(&Event::Started { task: TASK, total: iterations + 1 });
     let mut stop = Stop::IterationLimit;
     let basis =

@@ -146,7 +146,7 @@ impl<F: Float> Fit<ArrayRef2<F>> for TruncatedSvd {
         self.check(x.nrows(), x.ncols())?;
         let mean = if self.centred { means } else { Array1::zeros(x.ncols()) };
         let shift = mean.iter().map(|&m| F::of(m)).collect();
-        self.decompose(&Shifted { x, shift, products: None }, mean, &variances, observer)
+        self.decompose(&Shifted { x, shift }, mean, &variances, observer)
     }
 }
 
