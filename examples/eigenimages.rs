@@ -14,9 +14,7 @@ use unsup::core::data::{idx, images};
 use unsup::core::plot::{ImageGrid, Lines};
 use unsup::decomposition::shape::{EigenImages, EigenImagesModel};
 use unsup::prelude::*;
-use unsup_examples::Report;
-
-type Failure = Box<dyn std::error::Error>;
+use unsup_examples::{Failure, Report};
 
 const SHOWN: usize = 8;
 const STEPS: [f64; 5] = [-3.0, -1.5, 0.0, 1.5, 3.0];

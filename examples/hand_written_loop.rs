@@ -134,7 +134,7 @@ fn error(denoised: &Tensor, clean: &Tensor) -> Result<f64> {
     Ok(f64::from((denoised - clean)?.sqr()?.mean_all()?.to_scalar::<f32>()?))
 }
 
-fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+fn main() -> std::result::Result<(), unsup_examples::Failure> {
     let start = Instant::now();
     let steps = if unsup_examples::quick()? { 300 } else { 4000 };
     let folder = unsup_examples::folder("hand_written_loop")?;

@@ -11,9 +11,7 @@ use unsup::clustering::{ClusterCount, Criterion};
 use unsup::core::data::synthetic;
 use unsup::core::plot::Scatter;
 use unsup::prelude::*;
-use unsup_examples::Report;
-
-type Failure = Box<dyn std::error::Error>;
+use unsup_examples::{Failure, Report};
 
 fn main() -> Result<(), Failure> {
     let quick = unsup_examples::quick()?;

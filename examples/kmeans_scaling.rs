@@ -14,9 +14,7 @@ use unsup::clustering::kmeans::{Algorithm, Init};
 use unsup::core::observe::Event;
 use unsup::core::plot::Lines;
 use unsup::prelude::*;
-use unsup_examples::Report;
-
-type Failure = Box<dyn std::error::Error>;
+use unsup_examples::{Failure, Report};
 
 const WIDTH: usize = 16;
 const CLUSTERS: usize = 64;

@@ -10,9 +10,7 @@ use ndarray::{Array1, Array2, Axis, array};
 use unsup::clustering::BayesianGaussianMixtureModel;
 use unsup::core::plot::{Lines, Scatter};
 use unsup::prelude::*;
-use unsup_examples::Report;
-
-type Failure = Box<dyn std::error::Error>;
+use unsup_examples::{Failure, Report};
 
 /// Where the ellipses lie: two standard deviations hold 86 % of a component.
 const DEVIATIONS: f64 = 2.0;

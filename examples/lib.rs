@@ -1,7 +1,9 @@
 //! What the examples share: the command line, and a report of figures, pictures and text.
 
+mod failure;
 mod report;
 
+pub use failure::Failure;
 pub use report::Report;
 
 use std::path::PathBuf;

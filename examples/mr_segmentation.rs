@@ -17,9 +17,7 @@ use unsup::clustering::HiddenMarkovRandomField;
 use unsup::clustering::segmentation::Image;
 use unsup::core::plot::Overlay;
 use unsup::prelude::*;
-use unsup_examples::Report;
-
-type Failure = Box<dyn std::error::Error>;
+use unsup_examples::{Failure, Report};
 
 const TISSUES: [&str; 4] = ["", "fluid", "grey matter", "white matter"];
 

@@ -12,9 +12,7 @@ use unsup::core::math;
 use unsup::core::plot::{ImageGrid, Lines, Scatter};
 use unsup::decomposition::PcaModel;
 use unsup::prelude::*;
-use unsup_examples::Report;
-
-type Failure = Box<dyn std::error::Error>;
+use unsup_examples::{Failure, Report};
 
 const DIGIT: usize = 3;
 

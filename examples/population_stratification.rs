@@ -10,9 +10,7 @@ use ndarray::{Array1, Array2, s};
 use unsup::clustering::{ClusterCount, Criterion};
 use unsup::core::plot::{Lines, Scatter};
 use unsup::prelude::*;
-use unsup_examples::Report;
-
-type Failure = Box<dyn std::error::Error>;
+use unsup_examples::{Failure, Report};
 
 const COMPONENTS: usize = 4;
 

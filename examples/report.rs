@@ -1,5 +1,6 @@
 //! A self-contained page: text, pictures and figures, written as the work goes on.
 
+use crate::Failure;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -8,8 +9,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 use unsup::core::fs::write_atomic;
 use unsup::core::plot::Figure;
-
-type Failure = Box<dyn std::error::Error>;
 
 /// Collects what an example finds out. Pictures are written at once, the page at the end.
 #[derive(Debug)]

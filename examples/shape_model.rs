@@ -12,9 +12,7 @@ use unsup::core::data::npy::Npz;
 use unsup::core::plot::{Lines, Outlines, Scatter};
 use unsup::decomposition::shape::{Procrustes, StatisticalShape, StatisticalShapeModel, quality};
 use unsup::prelude::*;
-use unsup_examples::Report;
-
-type Failure = Box<dyn std::error::Error>;
+use unsup_examples::{Failure, Report};
 
 /// The bones of the bundled hands: wrist, palm, and four joints of each of five fingers.
 const BONES: [[usize; 2]; 21] = [

@@ -10,13 +10,11 @@ mod codes;
 mod representations;
 mod samples;
 
-use unsup_examples::Report;
+use unsup_examples::{Failure, Report};
 
 // A library must not choose the allocator; a program that trains networks should (docs: performance).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
     let quick = unsup_examples::quick()?;

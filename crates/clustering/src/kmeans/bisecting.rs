@@ -169,7 +169,7 @@ impl BisectingKMeans {
         observer: &mut dyn Observer,
     ) -> Result<BisectingKMeansModel<F>> {
         let task = "bisecting k-means";
-        super::finite_moments(x, weights)?;
+        super::finite_moments(x, weights, task)?;
         check_counts(task, x.nrows(), self.clusters, self.restarts, self.max_iterations, self.tolerance)?;
         self.init.check(2, x.ncols())?;
         let weight = |row: usize| weights.map_or(1.0, |w| w[row]);

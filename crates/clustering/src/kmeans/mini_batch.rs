@@ -178,7 +178,7 @@ impl MiniBatchKMeans {
         x: &ArrayRef2<F>,
         weights: Option<&[f64]>,
     ) -> Result<MiniBatchKMeansModel<F>> {
-        let Moments { means, .. } = super::finite_moments(x, weights)?;
+        let Moments { means, .. } = super::finite_moments(x, weights, "mini-batch k-means")?;
         self.check(x)?;
         let shift: Vec<F> = means.iter().map(|&m| F::of(m)).collect();
         let (n, seed) = (x.nrows(), self.seed.named("mini-batch k-means"));

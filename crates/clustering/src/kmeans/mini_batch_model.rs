@@ -69,7 +69,7 @@ impl<F: Nearest> MiniBatchKMeansModel<F> {
     }
 
     fn learn(mut self, x: &ArrayRef2<F>, weights: Option<&[f64]>) -> Result<Self> {
-        super::finite_moments(x, weights)?;
+        super::finite_moments(x, weights, "mini-batch k-means")?;
         let inertia = self.step(x, weights);
         let mut history = self.centroids.history().clone();
         history.record(inertia / weights.map_or(x.nrows() as f64, |w| w.iter().sum()), &[]);

@@ -165,7 +165,7 @@ impl KMeans {
         weights: Option<&[f64]>,
         observer: &mut dyn Observer,
     ) -> Result<KMeansModel<F>> {
-        let Moments { means, variances } = finite_moments(x, weights)?;
+        let Moments { means, variances } = finite_moments(x, weights, "k-means")?;
         let (n, d) = x.dim();
         check_counts("k-means", n, self.clusters, self.restarts, self.max_iterations, self.tolerance)?;
         self.init.check(self.clusters, d)?;
@@ -219,25 +219,29 @@ fn check_counts(
 }
 
 /// The (weighted) moments of a valid table whose squared distances fit the element type.
-fn finite_moments<F: Nearest>(x: &ArrayRef2<F>, weights: Option<&[f64]>) -> Result<Moments> {
+fn finite_moments<F: Nearest>(
+    x: &ArrayRef2<F>,
+    weights: Option<&[f64]>,
+    method: &'static str,
+) -> Result<Moments> {
     let moments = Moments::of(x, "x")?;
     // no two rows are farther apart than this, squared
     let farthest = 2.0 * x.nrows() as f64 * moments.variances.sum();
     if farthest.is_nan() || farthest >= F::max_value().f64() {
-        return Err(overflow::<F>(farthest));
+        return Err(overflow::<F>(method, farthest));
     }
     let Some(weights) = weights else { return Ok(moments) };
     if !(farthest * weights.iter().sum::<f64>()).is_finite() {
         let problem = "weights times squared distances overflow f64; scale the weights down".to_owned();
-        return Err(Error::Numerical { method: "k-means", problem });
+        return Err(Error::Numerical { method, problem });
     }
     Ok(weighted_moments(x, weights, moments.means.as_slice().unwrap_or_default()))
 }
 
-fn overflow<F: Nearest>(farthest: f64) -> Error {
+fn overflow<F: Nearest>(method: &'static str, farthest: f64) -> Error {
     let problem =
         format!("squared distances up to {farthest:e} overflow {}; scale the columns down", F::NAME);
-    Error::Numerical { method: "k-means", problem }
+    Error::Numerical { method, problem }
 }
 
 /// x: `[n, d]`.

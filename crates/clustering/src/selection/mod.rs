@@ -203,12 +203,15 @@ impl ClusterCount {
         if !(self.least_weight > 0.0 && self.least_weight < 1.0) {
             return Err(Error::parameter("least_weight", self.least_weight, "above 0 and below 1"));
         }
-        let needed = match self.criteria.contains(&Criterion::Stability) {
-            true => (self.most as f64 / self.subsample).ceil() as usize,
-            false => self.most,
+        let (method, needed) = match self.criteria.contains(&Criterion::Stability) {
+            true => {
+                let needed = (self.most as f64 / self.subsample).ceil() as usize;
+                ("the most clusters within a subsample, for stability,", needed)
+            }
+            false => (TASK, self.most),
         };
         if x.nrows() < needed {
-            return Err(Error::TooFewRows { method: TASK, needed, found: x.nrows() });
+            return Err(Error::TooFewRows { method, needed, found: x.nrows() });
         }
         Ok(())
     }

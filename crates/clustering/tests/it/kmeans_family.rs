@@ -153,6 +153,13 @@ fn bisecting_stops_where_nothing_is_left_to_cut() -> Result<(), Failure> {
     let one = BisectingKMeans::new(1).fit(&x)?;
     assert_eq!(one.predict(&x)?, Array1::<usize>::zeros(6));
     assert!(matches!(BisectingKMeans::new(7).fit(&x), Err(Error::TooFewRows { .. })));
+    let huge = array![[1e30_f32], [-1e30]];
+    assert!(matches!(
+        BisectingKMeans::new(1).fit(&huge),
+        Err(Error::Numerical { method: "bisecting k-means", .. })
+    ));
+    let mini = MiniBatchKMeans::new(1).fit(&huge);
+    assert!(matches!(mini, Err(Error::Numerical { method: "mini-batch k-means", .. })));
     let given = BisectingKMeans::new(3).init(Init::Centroids(array![[0.0, 0.0]]));
     assert!(matches!(given.fit(&x), Err(Error::Shape { what: "initial centroids", .. })));
     Ok(())

@@ -11,6 +11,7 @@
 //! assumptions it was made from: conclude nothing about real data from it.
 
 use super::Labelled;
+use crate::validate::room;
 use crate::{Error, Result, Seed};
 use ndarray::{Array1, Array2, ArrayRef2};
 use rand::RngExt;
@@ -31,7 +32,7 @@ pub struct Blobs {
 /// in the cube from -10 to 10 in `d` dimensions. Clouds differ in size by at most one point.
 ///
 /// # Errors
-/// [`Error::Parameter`] for `n < k`, `k` or `d` of 0, and a spread that is negative or not finite.
+/// [`Error::Parameter`] for `n < k`, `k` or `d` of 0, more points than memory holds, and a spread that is negative or not finite.
 ///
 /// ```
 /// use unsup_core::{Seed, data::synthetic};
@@ -42,6 +43,7 @@ pub struct Blobs {
 pub fn blobs(n: usize, k: usize, d: usize, spread: f64, seed: Seed) -> Result<Blobs> {
     at_least("k", k, 1, "at least one cloud")?;
     at_least("d", d, 1, "at least one dimension")?;
+    room("k", k, d)?;
     let mut rng = seed.named("centers").rng();
     let centers = Array2::from_shape_simple_fn((k, d), || rng.random_range(-10.0..10.0));
     blobs_around(&centers, n, spread, seed)
@@ -55,6 +57,7 @@ pub fn blobs_around(centers: &ArrayRef2<f64>, n: usize, spread: f64, seed: Seed)
     crate::validate::table(centers, "centers")?;
     let (k, d) = centers.dim();
     at_least("n", n, k, "at least one point a cloud")?;
+    room("n", n, d)?;
     non_negative("spread", spread)?;
     let labels = Array1::from(seed.named("order").permutation(n)).mapv(|i| i % k);
     let mut x = normal(n, d, spread, seed);
@@ -67,7 +70,7 @@ pub fn blobs_around(centers: &ArrayRef2<f64>, n: usize, spread: f64, seed: Seed)
 /// Two interleaving half circles in the plane, `[n, 2]`, with Gaussian noise of this standard deviation.
 ///
 /// # Errors
-/// [`Error::Parameter`] for `n < 2` and a noise that is negative or not finite.
+/// [`Error::Parameter`] for `n < 2`, more points than memory holds, and a noise that is negative or not finite.
 pub fn moons(n: usize, noise: f64, seed: Seed) -> Result<Labelled> {
     two_curves(n, noise, seed, |label, t| match label {
         0 => [(PI * t).cos(), (PI * t).sin()],
@@ -79,7 +82,7 @@ pub fn moons(n: usize, noise: f64, seed: Seed) -> Result<Labelled> {
 /// noise of this standard deviation.
 ///
 /// # Errors
-/// [`Error::Parameter`] for `n < 2`, a noise that is negative or not finite, and a factor outside (0, 1).
+/// [`Error::Parameter`] for `n < 2`, more points than memory holds, a noise that is negative or not finite, and a factor outside (0, 1).
 pub fn circles(n: usize, noise: f64, factor: f64, seed: Seed) -> Result<Labelled> {
     if !(factor > 0.0 && factor < 1.0) {
         return Err(Error::parameter("factor", factor, "a number between 0 and 1"));
@@ -93,6 +96,7 @@ pub fn circles(n: usize, noise: f64, factor: f64, seed: Seed) -> Result<Labelled
 /// Points uniform on two curves that are parametrised over `0..1`.
 fn two_curves(n: usize, noise: f64, seed: Seed, curve: impl Fn(usize, f64) -> [f64; 2]) -> Result<Labelled> {
     at_least("n", n, 2, "at least one point a curve")?;
+    room("n", n, 2)?;
     non_negative("noise", noise)?;
     let mut rng = seed.named("position").rng();
     let labels = Array1::from(seed.named("order").permutation(n)).mapv(|i| i % 2);
@@ -121,7 +125,7 @@ pub struct Sheet {
 /// `1.5π..4.5π` and the height in `0..21`. `along` is the roll coordinate `t`.
 ///
 /// # Errors
-/// [`Error::Parameter`] for `n` of 0 and a noise that is negative or not finite.
+/// [`Error::Parameter`] for `n` of 0, more points than memory holds, and a noise that is negative or not finite.
 ///
 /// ```
 /// use unsup_core::{Seed, data::synthetic};
@@ -154,6 +158,7 @@ fn sheet(
     bend: impl Fn(f64, f64) -> [f64; 3],
 ) -> Result<Sheet> {
     at_least("n", n, 1, "at least one point")?;
+    room("n", n, 3)?;
     non_negative("noise", noise)?;
     let mut rng = seed.named("position").rng();
     let along = Array1::from_shape_simple_fn(n, || rng.random_range(from..to));
@@ -246,5 +251,10 @@ mod tests {
         assert_eq!(name(moons(10, -1.0, SEED).map(drop)), "noise");
         assert_eq!(name(circles(10, 0.0, 1.0, SEED).map(drop)), "factor");
         assert_eq!(name(s_curve(0, 0.0, SEED).map(drop)), "n");
+        // more than any memory holds
+        assert_eq!(name(blobs(usize::MAX, 2, 2, 1.0, SEED).map(drop)), "n");
+        assert_eq!(name(blobs(usize::MAX, usize::MAX, 2, 1.0, SEED).map(drop)), "k");
+        assert_eq!(name(moons(usize::MAX, 0.0, SEED).map(drop)), "n");
+        assert_eq!(name(swiss_roll(usize::MAX, 0.0, SEED).map(drop)), "n");
     }
 }

@@ -57,7 +57,7 @@ pub fn greedy_kmeans_plus_plus<F: Nearest>(x: &ArrayRef2<F>, k: usize, seed: See
         return Ok(seeding.draw(k, seed));
     }
     validate::table(x, "x")?;
-    Err(super::overflow::<F>(4.0 * potential))
+    Err(super::overflow::<F>("k-means++", 4.0 * potential))
 }
 
 /// The seeds of k-means++ with some trials a seed, for valid rows, which may have weights.
