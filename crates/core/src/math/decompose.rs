@@ -314,6 +314,16 @@ mod tests {
         }
     }
 
+    /// The singular values of the whole decomposition, and directions at right angles whose images have these lengths.
+    fn are_right_vectors(a: &Array2<f64>) -> Result<()> {
+        let (s, vt) = right_singular(a)?;
+        assert_abs_diff_eq!(s, svd(a)?.s, epsilon = 1e-11);
+        assert_abs_diff_eq!(vt.dot(&vt.t()), Array2::eye(s.len()), epsilon = 1e-12);
+        let images = a.dot(&vt.t());
+        assert_abs_diff_eq!(images.t().dot(&images), Array2::from_diag(&(&s * &s)), epsilon = 1e-9);
+        Ok(())
+    }
+
     #[test]
     fn right_vectors_alone_are_those_of_the_whole_decomposition_at_any_size() -> Result<()> {
         let mut dependent = table(5, 200, 200);
@@ -322,11 +332,7 @@ mod tests {
             dependent.column_mut(j).assign(&twice);
         }
         for a in [table(3, 300, 150), table(4, 150, 300), dependent] {
-            let (s, vt) = right_singular(&a)?;
-            assert_abs_diff_eq!(s, svd(&a)?.s, epsilon = 1e-11);
-            assert_abs_diff_eq!(vt.dot(&vt.t()), Array2::eye(s.len()), epsilon = 1e-12);
-            let images = a.dot(&vt.t());
-            assert_abs_diff_eq!(images.t().dot(&images), Array2::from_diag(&(&s * &s)), epsilon = 1e-9);
+            are_right_vectors(&a)?;
         }
         Ok(())
     }
@@ -357,11 +363,7 @@ mod tests {
                 Array2::from_shape_fn((d, d), |(i, j)| if i <= j { gram[[i, j]] } else { 0.0 });
             empty.iter().for_each(|&j| triangle.row_mut(j).fill(0.0));
             for a in [&a, &triangle] {
-                let (s, vt) = right_singular(a)?;
-                assert_abs_diff_eq!(s, svd(a)?.s, epsilon = 1e-11);
-                assert_abs_diff_eq!(vt.dot(&vt.t()), Array2::eye(s.len()), epsilon = 1e-12);
-                let images = a.dot(&vt.t());
-                assert_abs_diff_eq!(images.t().dot(&images), Array2::from_diag(&(&s * &s)), epsilon = 1e-9);
+                are_right_vectors(a)?;
             }
         }
         Ok(())
