@@ -11,7 +11,7 @@ pub(super) const LANES: usize = 32;
 const GAP: usize = 8;
 
 /// A row fills whole registers of at most so many values.
-pub(super) const PITCH: usize = 8;
+const PITCH: usize = 8;
 
 /// Rows that are turned into columns together.
 const TURNED: usize = 8;
