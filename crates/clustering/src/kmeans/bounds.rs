@@ -13,7 +13,7 @@
 //! and u must be below l by more than what the kernel's scores can be wrong: with γ = (d + 2)·ε, a score
 //! x·c − ½‖c‖² is within γ·(½‖c‖² + ‖x‖‖c‖) of its true value (Higham 2002, section 3.1). A row near a tie is searched.
 //! Sums of a cluster are kept, chunk by chunk, until a row of the chunk enters or leaves the cluster, then taken
-//! anew in the order of the rows: centroids and inertia have the bits of the full pass.
+//! anew in the order of the rows: centroids and inertia, which follows from the sums, have the bits of the full pass.
 //!
 //! Memory: two numbers a row beside its label.
 //!
@@ -72,9 +72,8 @@ impl<F: Nearest> Search<'_, F> {
         chunk.changed = 0;
         buffers.dirty.clear();
         buffers.dirty.resize(k, self.movement.fresh);
-        (0..k).filter(|&c| self.movement.moved[c]).for_each(|c| chunk.inertia[c] = 0.0);
         self.examine(&rows, buffers);
-        self.measure(chunk, &mut rows, buffers);
+        self.measure(&mut rows, buffers);
         buffers.labels.resize(ROW_TILE, 0);
         buffers.leads.resize(ROW_TILE, F::zero());
         if let Some(fast) = &self.movement.fast {
@@ -139,7 +138,7 @@ impl<F: Nearest> Search<'_, F> {
     }
 
     /// Measures the rows whose centroid moved.
-    fn measure(&self, chunk: &mut Chunk, rows: &mut Rows<'_, F>, buffers: &mut Buffers<F>) {
+    fn measure(&self, rows: &mut Rows<'_, F>, buffers: &mut Buffers<F>) {
         let d = self.shift.len();
         let (stale, start) = (std::mem::take(&mut buffers.stale), rows.range.start);
         for stale in stale.chunks(ROW_TILE) {
@@ -149,7 +148,6 @@ impl<F: Nearest> Search<'_, F> {
                 let i = i as usize;
                 let label = rows.labels[i];
                 let squared = self.squared(row, label);
-                chunk.inertia[label] += self.weight(start + i) * squared;
                 let upper = self.upper(squared);
                 rows.upper[i] = up(upper);
                 self.sort_out(i as u32, label, upper, rows.lower[i].f64(), buffers);
@@ -248,8 +246,9 @@ impl<F: Nearest> Search<'_, F> {
             labels.clear();
             labels.extend(members.iter().map(|&i| rows.labels[i as usize] as u32));
             let weight = |m: usize| self.weight(start + members[m] as usize);
-            chunk.add(tile, labels, weight, self.centroids);
+            chunk.add(tile, labels, weight);
         }
+        chunk.explain(self.centroids);
         stale.len()
     }
 

@@ -11,8 +11,13 @@ use super::movement::{Movement, apart};
 use ndarray::ArrayRef2;
 use rayon::prelude::*;
 use std::ops::ControlFlow;
-use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_tile, chunks, following, tile_rows};
+use unsup_core::math::{
+    Candidates, Nearest, ROW_TILE, centred_tile, chunks, following, squared_distance, tile_rows,
+};
 use unsup_core::observe::{Event, History, Observer, Stop};
+
+/// The share of Σ w‖x‖² below which inertia is not found as a difference from it: some ten digits are right down to here.
+const TIGHT: f64 = 1e-5;
 
 /// One start, from its first centroids to its end.
 #[derive(Debug)]
@@ -142,7 +147,36 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
             }
         }
         self.changed = self.chunks.iter().map(|c| c.changed).sum();
-        Pass { inertia: self.chunks.iter().flat_map(|c| &c.inertia).sum(), changed: self.changed }
+        Pass { inertia: self.inertia(centroids), changed: self.changed }
+    }
+
+    /// Σ w‖x − c‖², from the sums of the clusters; from the rows where the two squares that it is the difference of drown it.
+    fn inertia(&self, centroids: &[F]) -> f64 {
+        let pairs = self.chunks.iter().map(Chunk::inertia);
+        let (squares, inertia) =
+            pairs.fold((0.0, 0.0), |(s, i), (squares, inertia)| (s + squares, i + inertia));
+        if inertia > TIGHT * squares {
+            return inertia;
+        }
+        let (d, shift) = (self.x.ncols(), self.shift);
+        let of_chunk = |tile: &mut Vec<F>, chunk: &Chunk| -> f64 {
+            let mut total = 0.0;
+            for rows in chunk.rows.clone().step_by(ROW_TILE) {
+                let rows = rows..chunk.rows.end.min(rows + ROW_TILE);
+                centred_tile(self.x, rows.clone(), shift, tile);
+                for (row, at) in tile.chunks_exact(d).zip(rows) {
+                    let centroid = &centroids[self.labels[at] * d..][..d];
+                    total += self.weight(at) * squared_distance(row, centroid).f64();
+                }
+            }
+            total
+        };
+        let parts: Vec<f64> = self.chunks.par_iter().map_init(Vec::new, of_chunk).collect();
+        parts.iter().sum()
+    }
+
+    fn weight(&self, row: usize) -> f64 {
+        self.weights.map_or(1.0, |w| w[row])
     }
 
     /// The E step, for the rows whose label may have changed.
@@ -213,17 +247,17 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                             .zip(&*labels)
                             .for_each(|(nearest, &label)| *nearest = label as u32);
                     } else {
-                        // short rows come in by themselves
                         let next = start + nearest.len();
-                        let coming = if rows < ROW_TILE { rows.min(chunk.rows.end - next) } else { 0 };
+                        let coming = rows.min(chunk.rows.end - next);
                         candidates.nearest_ahead(tile, nearest, following(x, next, coming));
                         chunk.changed += relabel(labels, nearest);
                     }
                     match weights {
-                        Some(weights) => chunk.add(tile, nearest, |i| weights[start + i], centroids),
-                        None => chunk.add(tile, nearest, |_| 1.0, centroids),
+                        Some(weights) => chunk.add(tile, nearest, |i| weights[start + i]),
+                        None => chunk.add(tile, nearest, |_| 1.0),
                     }
                 }
+                chunk.explain(centroids);
             },
         );
         if let Some(chunk) = self.chunks.first_mut() {
@@ -297,7 +331,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
     /// centroid are not taken.
     fn relocate(&self, centroids: &[F], sums: &mut [f64], weights: &mut [f64]) -> bool {
         let d = self.x.ncols();
-        let weight_of = |row: usize| self.weights.map_or(1.0, |w| w[row]);
+        let weight_of = |row: usize| self.weight(row);
         let row_of =
             |row: usize| self.x.row(row).iter().zip(self.shift).map(|(&v, &m)| v - m).collect::<Vec<F>>();
         let empty: Vec<usize> = (0..self.clusters).filter(|&c| weights[c] == 0.0).collect();

@@ -206,6 +206,24 @@ fn constant_columns_denormals_and_very_unequal_columns() -> Result<(), Failure> 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
+    /// Inertia is found from the sums of the clusters, or from the rows where clusters are tight: the same, whichever it is.
+    #[test]
+    fn inertia_is_that_of_the_definition_however_tight_the_clusters(n in 6usize..200, d in 1usize..12, k in 1usize..6, spread in -9i32..1, weighted in any::<bool>(), seed in any::<u64>()) {
+        let noise = normals(n, d, seed) * 10.0_f64.powi(spread);
+        let x = Array2::from_shape_fn((n, d), |(i, j)| (10 * (i % k) + j) as f64 + noise[[i, j]]);
+        let weights = Array1::from_shape_fn(n, |i| if weighted { (1 + i % 3) as f64 } else { 1.0 });
+        for algorithm in [Algorithm::Lloyd, Algorithm::Hamerly] {
+            let spec = KMeans::new(k).algorithm(algorithm).seed(seed);
+            let model = if weighted { spec.fit_weighted(&x, &weights, &mut Silent)? } else { spec.fit(&x)? };
+            let rows = x.rows().into_iter().zip(model.labels()).zip(&weights);
+            let expected: f64 = rows.map(|((row, &label), weight)| weight * (&row - &model.centroids().row(label)).mapv(|v| v * v).sum()).sum();
+            // a difference of coordinates of size 60 is off by 1e-14 itself, in f64
+            let rounding = 4e-14 * (expected * (n * d) as f64).sqrt() + (n * d) as f64 * 1e-27;
+            let error = (model.inertia() - expected).abs();
+            prop_assert!(error <= 1e-9 * expected + rounding, "{} for {expected}", model.inertia());
+        }
+    }
+
     #[test]
     fn invariant_11_a_fit_from_the_centroids_of_a_converged_one_changes_nothing(n in 10usize..300, d in 1usize..6, k in 1usize..8, seed in any::<u64>()) {
         // scikit-learn's test_kmeans_init_fitted_centers; no row is as near to one centroid as to another

@@ -2,7 +2,7 @@
 
 /// Asks for the cache lines of a row that will be read soon. Nothing waits for them.
 #[inline(always)]
-pub(super) fn fetch<F: Copy>(row: &[F]) {
+pub fn fetch<F: Copy>(row: &[F]) {
     #[cfg(target_arch = "x86_64")]
     for value in row.iter().step_by((64 / size_of::<F>()).max(1)) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

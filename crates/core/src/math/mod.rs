@@ -29,6 +29,7 @@ pub use chunks::{ROW_TILE, chunks, sum_in_order, tile_rows};
 pub use decompose::{Eigen, Svd, cholesky, leading_eigen, orthonormal, right_singular, svd, symmetric_eigen};
 pub use distance::squared_distance;
 pub use elementary::Elementary;
+pub use fetch::fetch;
 pub use gemm::{Mat, multiply, multiply_panels};
 pub use kernel::{Kernel, Panels};
 pub use lbfgs::{Minimum, lbfgs};

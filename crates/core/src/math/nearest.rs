@@ -20,6 +20,8 @@ use pulp::{Simd, WithSimd};
 
 /// Coordinates after which the next lines are asked for.
 const STRETCH: usize = 32;
+/// Rows of up to so many coordinates are asked for whole.
+const SHORT: usize = 128;
 
 macro_rules! kernel {
     ($float:ident, $register:ident, $lanes:ident, $splat:ident, $fma:ident, $min:ident, $max:ident,
@@ -54,14 +56,22 @@ macro_rules! kernel {
             fn run<S: Simd, const R: usize, const SECOND: bool>(self, simd: S) {
                 let (candidates, width) = (self.candidates, self.candidates.width);
                 let lead = usize::from(SECOND);
-                let groups = self.labels.len().div_ceil(R) * candidates.offsets.len().div_ceil(2 * S::$lanes);
-                let mut ahead = Ahead::new(self.ahead, groups * width.div_ceil(STRETCH));
+                // a group of short rows is fetched at once, one of long rows a few lines for every stretch of them
+                let groups = self.labels.len().div_ceil(R);
+                let short = width <= SHORT;
+                let stretches = candidates.offsets.len().div_ceil(2 * S::$lanes) * width.div_ceil(STRETCH);
+                let mut ahead = Ahead::new(self.ahead, if short { groups } else { groups * stretches });
+                let mut none = Ahead::new(&[], 1);
                 let mut rows = self.rows.chunks_exact(R * width);
                 let mut labels = self.labels.chunks_exact_mut(R);
                 let mut leads = self.leads.chunks_exact_mut(R);
                 for (rows, labels) in (&mut rows).zip(&mut labels) {
                     let leads = leads.next().unwrap_or_default();
-                    Best::<S, R, SECOND>::search(simd, candidates, rows, labels, leads, &mut ahead);
+                    if short {
+                        ahead.fetch(1);
+                    }
+                    let ahead = if short { &mut none } else { &mut ahead };
+                    Best::<S, R, SECOND>::search(simd, candidates, rows, labels, leads, ahead);
                 }
                 let leads = leads.into_remainder();
                 for (i, (row, label)) in rows
@@ -95,36 +105,35 @@ macro_rules! kernel {
             scores: &mut [[S::$register; H]; R],
         ) {
             let mut sums = *scores;
-            let pairs = x[0].len() / 2;
-            // of one length, which the compiler sees
-            let x_pairs: [&[[$float; 2]]; R] = std::array::from_fn(|r| &x[r].as_chunks::<2>().0[..pairs]);
-            let (packed_pairs, odd) = packed.split_at(pairs * 2 * H);
-            for (j, c) in (0..pairs).zip(packed_pairs.chunks_exact(2 * H)) {
+            let width = x[0].len();
+            // of one length, which the compiler sees; loops over the rows, since it does not inline `map` of so many
+            let mut pairs: [&[[$float; 2]]; R] = [&[]; R];
+            let mut odds = [0.0; R];
+            for r in 0..R {
+                let (whole, odd) = x[r][..width].as_chunks::<2>();
+                pairs[r] = whole;
+                odds[r] = odd.first().copied().unwrap_or_default();
+            }
+            let (packed_pairs, odd) = packed.split_at(width / 2 * 2 * H);
+            for (j, c) in (0..width / 2).zip(packed_pairs.chunks_exact(2 * H)) {
                 for second in 0..2 {
-                    let x = x_pairs.map(|x| x[j][second]);
-                    coordinate::<S, R, H>(simd, x, &c[second * H..], &mut sums);
+                    for r in 0..R {
+                        let value = simd.$splat(pairs[r][j][second]);
+                        for h in 0..H {
+                            sums[r][h] = simd.$fma(value, c[second * H + h], sums[r][h]);
+                        }
+                    }
                 }
             }
-            if x[0].len() % 2 == 1 {
-                coordinate::<S, R, H>(simd, x.map(|x| x[2 * pairs]), odd, &mut sums);
+            if width % 2 == 1 {
+                for r in 0..R {
+                    let value = simd.$splat(odds[r]);
+                    for h in 0..H {
+                        sums[r][h] = simd.$fma(value, odd[h], sums[r][h]);
+                    }
+                }
             }
             *scores = sums;
-        }
-
-        /// Adds what one coordinate contributes.
-        #[inline(always)]
-        fn coordinate<S: Simd, const R: usize, const H: usize>(
-            simd: S,
-            x: [$float; R],
-            c: &[S::$register],
-            sums: &mut [[S::$register; H]; R],
-        ) {
-            for r in 0..R {
-                let value = simd.$splat(x[r]);
-                for h in 0..H {
-                    sums[r][h] = simd.$fma(value, c[h], sums[r][h]);
-                }
-            }
         }
 
         impl<S: Simd, const R: usize, const SECOND: bool> Best<S, R, SECOND> {
@@ -139,7 +148,10 @@ macro_rules! kernel {
                 ahead: &mut Ahead<'_, $float>,
             ) {
                 let width = candidates.width;
-                let x: [&[$float]; R] = std::array::from_fn(|r| &rows[r * width..(r + 1) * width]);
+                let mut x: [&[$float]; R] = [&[]; R];
+                for (x, row) in x.iter_mut().zip(rows.chunks_exact(width)) {
+                    *x = row;
+                }
                 let lowest = simd.$splat($float::NEG_INFINITY);
                 let mut best =
                     Self { scores: [lowest; R], from: [simd.$splat(0.0); R], seconds: [lowest; R] };
@@ -170,15 +182,21 @@ macro_rules! kernel {
                 first: usize,
                 ahead: &mut Ahead<'_, $float>,
             ) {
-                let mut scores: [[S::$register; H]; R] = [std::array::from_fn(|h| offsets[h]); R];
+                let mut scores = [[offsets[0]; H]; R];
+                for scores in &mut scores {
+                    scores.copy_from_slice(&offsets[..H]);
+                }
                 let width = x[0].len();
                 if ahead.is_empty() {
                     add::<S, R, H>(simd, x, packed, &mut scores);
                 } else {
                     for (start, packed) in (0..width).step_by(STRETCH).zip(packed.chunks(H * STRETCH)) {
                         ahead.fetch(1);
-                        let x = std::array::from_fn(|r| &x[r][start..width.min(start + STRETCH)]);
-                        add::<S, R, H>(simd, &x, packed, &mut scores);
+                        let mut stretch = *x;
+                        for x in &mut stretch {
+                            *x = &x[start..width.min(start + STRETCH)];
+                        }
+                        add::<S, R, H>(simd, &stretch, packed, &mut scores);
                     }
                 }
                 for h in 0..H {

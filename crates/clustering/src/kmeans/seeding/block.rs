@@ -1,6 +1,7 @@
 //! A range of rows: how far they are from the seeds, and what trials would change.
 
 use super::trials::{FOUR, LANES, Trials, half_square};
+use super::turned::SIDE;
 use ndarray::ArrayRef2;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
@@ -12,6 +13,8 @@ pub(super) struct Block<F> {
     /// the squared distance of each row from its nearest seed, and that seed's position among the seeds
     pub(super) distances: Vec<F>,
     pub(super) nearest: Vec<u32>,
+    /// the rows themselves, sixteen side by side; empty where they are long
+    pub(super) turned: Vec<[F; SIDE]>,
     /// ½‖x‖² of each row; empty where scores do not pay
     pub(super) halves: Vec<F>,
     /// Σ w·distance² over the block
@@ -28,6 +31,7 @@ impl<F: Nearest> Block<F> {
         Block {
             distances: vec![F::zero(); rows.len()],
             nearest: vec![0; rows.len()],
+            turned: Vec::new(),
             halves: Vec::new(),
             potential: 0.0,
             gains: Vec::new(),

@@ -14,9 +14,9 @@ pub(super) const FOUR: usize = 4;
 
 pub(super) struct Trials<F> {
     pub(super) count: usize,
-    width: usize,
+    pub(super) width: usize,
     /// row after row
-    rows: Vec<F>,
+    pub(super) rows: Vec<F>,
     /// eight trials after eight, the last ones filled up
     lanes: Vec<[F; LANES]>,
     /// what the sums of each eight start from: 0, and ∞ where there is no trial

@@ -126,7 +126,10 @@ macro_rules! multiply {
             ) {
                 let (start, b, b_stride) =
                     (self.a.start().wrapping_add(row * self.a.row_stride()), self.b, self.b_stride);
-                let mut rows: [*const $float; R] = std::array::from_fn(|r| start.wrapping_add(r * apart));
+                let mut rows = [start; R];
+                for r in 0..R {
+                    rows[r] = start.wrapping_add(r * apart);
+                }
                 if apart != 1 {
                     // as many registers: the compiler would rather add up the strides for every value
                     rows = std::hint::black_box(rows);
