@@ -52,6 +52,12 @@ pub(crate) fn checked<F: Float>(weights: &ArrayRef1<F>, n: usize) -> Result<Vec<
     Err(Error::Value { what: "weights", index, value: weights[index].to_string(), allowed })
 }
 
+/// The weight of a row: 1 where all count the same.
+#[inline(always)]
+pub(crate) fn at(weights: Option<&[f64]>, row: usize) -> f64 {
+    weights.map_or(1.0, |weights| weights[row])
+}
+
 /// The weights where some differ: rows are drawn by equal weights as by none, so that a common factor changes nothing.
 pub(crate) fn uneven(weights: Option<&[f64]>) -> Option<&[f64]> {
     weights.filter(|weights| weights.iter().any(|w| *w != weights[0]))

@@ -23,6 +23,7 @@
 use super::algorithm::Touched;
 use super::chunk::Chunk;
 use super::movement::{Fast, Movement};
+use crate::weights;
 use ndarray::ArrayRef2;
 use std::ops::Range;
 use unsup_core::math::{Candidates, Nearest, ROW_TILE, centred_rows, squared_distance};
@@ -245,16 +246,11 @@ impl<F: Nearest> Search<'_, F> {
             centred_rows(self.x, members.iter().map(|&i| start + i as usize), self.shift, tile);
             labels.clear();
             labels.extend(members.iter().map(|&i| rows.labels[i as usize] as u32));
-            let weight = |m: usize| self.weight(start + members[m] as usize);
+            let weight = |m: usize| weights::at(self.weights, start + members[m] as usize);
             chunk.add(tile, labels, weight);
         }
         chunk.explain(self.centroids);
         stale.len()
-    }
-
-    #[inline(always)]
-    fn weight(&self, row: usize) -> f64 {
-        self.weights.map_or(1.0, |w| w[row])
     }
 }
 

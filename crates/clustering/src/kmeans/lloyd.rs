@@ -8,6 +8,7 @@ use super::algorithm::{Algorithm, Plan, Touched};
 use super::bounds::{Buffers, NONE, Rows, Search};
 use super::chunk::Chunk;
 use super::movement::{Movement, apart};
+use crate::weights;
 use ndarray::ArrayRef2;
 use rayon::prelude::*;
 use std::ops::ControlFlow;
@@ -166,17 +167,13 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
                 centred_tile(self.x, rows.clone(), shift, tile);
                 for (row, at) in tile.chunks_exact(d).zip(rows) {
                     let centroid = &centroids[self.labels[at] * d..][..d];
-                    total += self.weight(at) * squared_distance(row, centroid).f64();
+                    total += weights::at(self.weights, at) * squared_distance(row, centroid).f64();
                 }
             }
             total
         };
         let parts: Vec<f64> = self.chunks.par_iter().map_init(Vec::new, of_chunk).collect();
         parts.iter().sum()
-    }
-
-    fn weight(&self, row: usize) -> f64 {
-        self.weights.map_or(1.0, |w| w[row])
     }
 
     /// The E step, for the rows whose label may have changed.
@@ -331,7 +328,7 @@ impl<'a, F: Nearest> Lloyd<'a, F> {
     /// centroid are not taken.
     fn relocate(&self, centroids: &[F], sums: &mut [f64], weights: &mut [f64]) -> bool {
         let d = self.x.ncols();
-        let weight_of = |row: usize| self.weight(row);
+        let weight_of = |row: usize| weights::at(self.weights, row);
         let row_of =
             |row: usize| self.x.row(row).iter().zip(self.shift).map(|(&v, &m)| v - m).collect::<Vec<F>>();
         let empty: Vec<usize> = (0..self.clusters).filter(|&c| weights[c] == 0.0).collect();

@@ -117,23 +117,29 @@ macro_rules! kernel {
             let (packed_pairs, odd) = packed.split_at(width / 2 * 2 * H);
             for (j, c) in (0..width / 2).zip(packed_pairs.chunks_exact(2 * H)) {
                 for second in 0..2 {
-                    for r in 0..R {
-                        let value = simd.$splat(pairs[r][j][second]);
-                        for h in 0..H {
-                            sums[r][h] = simd.$fma(value, c[second * H + h], sums[r][h]);
-                        }
-                    }
+                    coordinate(simd, |r| pairs[r][j][second], &c[second * H..], &mut sums);
                 }
             }
             if width % 2 == 1 {
-                for r in 0..R {
-                    let value = simd.$splat(odds[r]);
-                    for h in 0..H {
-                        sums[r][h] = simd.$fma(value, odd[h], sums[r][h]);
-                    }
-                }
+                coordinate(simd, |r| odds[r], odd, &mut sums);
             }
             *scores = sums;
+        }
+
+        /// Adds what one coordinate contributes, x(r) in row r.
+        #[inline(always)]
+        fn coordinate<S: Simd, const R: usize, const H: usize>(
+            simd: S,
+            x: impl Fn(usize) -> $float,
+            c: &[S::$register],
+            sums: &mut [[S::$register; H]; R],
+        ) {
+            for r in 0..R {
+                let value = simd.$splat(x(r));
+                for h in 0..H {
+                    sums[r][h] = simd.$fma(value, c[h], sums[r][h]);
+                }
+            }
         }
 
         impl<S: Simd, const R: usize, const SECOND: bool> Best<S, R, SECOND> {

@@ -102,8 +102,8 @@ impl<F: Nearest> WithSimd for TryTurned<'_, F> {
 }
 
 impl<F: Nearest> Trials<F> {
-    /// The squared distances of sixteen turned rows from all trials: `out` has sixteen a trial. The bits of
-    /// [`measure`](Self::measure). The lines `ahead`, as many or fewer, are fetched meanwhile.
+    /// The squared distances of sixteen turned rows from all trials: `out` has sixteen a trial. The lines `ahead`, as many or
+    /// fewer, are fetched meanwhile.
     ///
     /// Plain loops, to be compiled for the instruction set at hand: call it inside a dispatch.
     #[inline(always)]
